@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * delivery.c - the delivery line, the most parsed line of all.
+ */
+#include "common/ipc/delivery.h"
+
+#include <stdio.h>
+
+#include "common/log/log.h"
+
+static const char *status_text(enum outcome outcome)
+{
+	return outcome == OUTCOME_SENT	 ? "sent"
+	    : outcome == OUTCOME_BOUNCED ? "bounced"
+					 : "deferred";
+}
+
+void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_times *t,
+    struct slice relay, enum outcome outcome, struct slice dsn, struct slice text)
+{
+	int64_t connected = t->connected_us == 0 ? t->start_us : t->connected_us;
+	struct slice to = d->address.items[at], original = d->original.items[at];
+	char delay[24], parts[4][24], delays[100];
+
+	log_delay(delay, t->end_us - d->arrival_us);
+	log_delay(parts[0], d->active_us - d->arrival_us);
+	log_delay(parts[1], t->start_us - d->active_us);
+	log_delay(parts[2], connected - t->start_us);
+	log_delay(parts[3], t->end_us - connected);
+	snprintf(delays, sizeof(delays), "%s/%s/%s/%s", parts[0], parts[1], parts[2], parts[3]);
+	log_event(LOG_DELIVERY, { "id", d->id }, { "to", to },
+	    { "orig_to", slice_equal_nocase(to, original) ? SLICE("") : original },
+	    { "relay", relay }, { "delay", slice_of(delay) }, { "delays", slice_of(delays) },
+	    { "dsn", dsn }, { "status", slice_of(status_text(outcome)) }, { "text", text });
+}

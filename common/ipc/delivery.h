@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * delivery.h - what delivery agents share: the log line of a recipient, and that nothing is delivered
+ * again because the queue manager died.
+ */
+#ifndef GP_DELIVERY_H
+#define GP_DELIVERY_H
+
+#include "common/ipc/channel.h"
+#include "common/ipc/messages.h"
+
+/* When the parts of an attempt happened (wall clock, microseconds); 0: did not happen. */
+struct delivery_times {
+	int64_t start_us;     /* the agent took the request */
+	int64_t connected_us; /* the connection was there (agents without one: 0) */
+	int64_t end_us;
+};
+
+/* Logs the delivery line (LOG_DELIVERY) of the recipient at this place of the request's lists. */
+void delivery_log(const struct msg_deliver *, size_t at, const struct delivery_times *,
+    struct slice relay, enum outcome, struct slice dsn, struct slice text);
+
+/* Begins a delivery that shall be made once. NULL: it was asked for before, by a queue manager that is
+ * gone, and the request has its answer. Waits as long as such a delivery runs. */
+struct delivery_run *delivery_begin(struct request *, const struct msg_deliver *);
+/* Sends the outcomes, or keeps them for the next who asks for the same. Waits. */
+void delivery_end(struct delivery_run *, struct request *, const struct msg_outcomes *);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * messages.h - every message that our processes exchange: the struct, and the name of its table
+ * (messages.c). Tags and types are never used again for something else.
+ *
+ * Addresses are in external form (RFC 5321, quoted where needed), without angle brackets; the null
+ * sender is the empty text. Content is in SMTP wire form: lines end with CRLF, no other CR or LF, no
+ * NUL unless the client sent one, a leading dot doubled; without the final dot line.
+ */
+#ifndef GP_MESSAGES_H
+#define GP_MESSAGES_H
+
+#include "common/ipc/wire.h"
+
+enum {
+	ID_LIMIT = 64,
+	ADDRESS_LIMIT = 1024,
+	NAME_LIMIT = 1024,
+	TEXT_LIMIT = 8192,
+	CHUNK_LIMIT = 65536, /* content bytes in one frame */
+	RCPTS_PER_FRAME = 100,
+	EXPANSION_LIMIT = 1000 /* addresses that one frame of recipients may become */
+};
+
+/* --- admission: smtpd, pickup, bounce, local -> cleanup ------------------------------------------
+ * admit, admit_rcpts..., admit_data..., admit_end (last); answered by one reply_text (last). The
+ * opener closing the request before admit_end discards the message. */
+enum admit_flag {
+	ADMIT_8BIT = 1,	    /* BODY=8BITMIME was given */
+	ADMIT_LOCAL = 2,    /* local rewriting context: complete addresses and headers */
+	ADMIT_INTERNAL = 4, /* our own mail (notice, forward): never waits behind others */
+};
+struct msg_admit {
+	struct slice id;
+	int64_t arrival_us; /* wall clock */
+	struct slice sender;
+	struct slice client_name, client_address, client_port, client_helo;
+	struct slice protocol;	  /* "SMTP", "ESMTP"; empty: no client */
+	struct slice received_by; /* text of Received for mail without a client: "from userid 0" */
+	uint64_t flags;		  /* enum admit_flag */
+	uint64_t declared_size;	  /* SIZE=, or 0 */
+	struct slice envid;
+	uint64_t ret;		   /* 0, 1 FULL, 2 HDRS */
+	struct slice delivered_to; /* prepended as a header (forwarded by local), or empty */
+};
+/* The four lists have the same length; original is the address before any rewriting. */
+enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+struct msg_rcpts {
+	struct wire_texts address, original, orcpt;
+	struct wire_numbers notify; /* 0: not given */
+};
+struct msg_data {
+	struct slice data; /* at most CHUNK_LIMIT */
+};
+struct msg_end {
+	uint64_t size; /* content bytes in all, checked by the receiver */
+};
+/* What the client is told: "250", "2.0.0", "Ok: queued as <id>". */
+struct msg_reply {
+	uint64_t code;
+	struct slice enhanced, text;
+};
+
+/* --- the store: cleanup -> qmgr ------------------------------------------------------------------
+ * store, rcpts..., then content of up to CHUNK_LIMIT bytes in one data (last); or large_wanted,
+ * answered by large_file with a write-only descriptor, then large_done (last). Answered by one
+ * reply: 250 when the message is durable; 452 4.3.1 no room; 451 4.3.0 the write failed. */
+struct msg_store {
+	struct slice id;
+	int64_t arrival_us;
+	struct slice sender;
+	uint64_t flags; /* enum admit_flag */
+	struct slice envid;
+	uint64_t ret;
+	struct slice client_name, client_address, client_port, client_helo, protocol;
+	struct slice message_id; /* for the log */
+};
+struct msg_large_wanted {
+	uint64_t expected_size;
+};
+struct msg_large_file {
+	uint64_t limit;
+};
+struct msg_large_done {
+	uint64_t size;
+};
+
+/* --- delivery: qmgr -> agents --------------------------------------------------------------------
+ * deliver (last), answered by outcomes (last). Content is in the frame when it is small; else in
+ * the descriptor, from content_offset on, content_size bytes. */
+struct msg_deliver {
+	struct slice id;
+	struct slice sender;
+	struct slice transport; /* the master.cf entry's name */
+	struct slice nexthop;
+	int64_t arrival_us;
+	int64_t active_us; /* wall clock: when it entered the active queue */
+	struct slice content;
+	uint64_t content_size, content_offset;
+	uint64_t flags;	   /* enum admit_flag */
+	uint64_t in_doubt; /* 1: an earlier attempt may have succeeded unseen */
+	struct slice envid;
+	uint64_t ret;
+	struct wire_numbers index; /* the recipients' places in the message */
+	struct wire_texts address, original, orcpt;
+	struct wire_numbers notify;
+	struct slice client_name, client_address, client_port, client_helo, protocol;
+};
+enum outcome { OUTCOME_SENT = 1, OUTCOME_DEFERRED = 2, OUTCOME_BOUNCED = 3 };
+struct msg_outcomes {
+	struct wire_numbers index;
+	struct wire_numbers outcome; /* enum outcome */
+	struct wire_texts dsn;	     /* "2.0.0" */
+	struct wire_texts text;	     /* the reason, as in the log line's parentheses */
+	uint64_t destination_down;   /* 1: nobody at this nexthop can be reached now */
+};
+
+/* --- addresses: smtpd, cleanup, qmgr, local -> rewrite -------------------------------------------
+ * Batched: the answer's lists run parallel to the question's. */
+enum address_class {
+	CLASS_LOCAL = 1,
+	CLASS_VIRTUAL_ALIAS,
+	CLASS_VIRTUAL_MAILBOX,
+	CLASS_RELAY,
+	CLASS_DEFAULT
+};
+enum resolve_status { RESOLVE_OK = 1, RESOLVE_TEMPORARY, RESOLVE_PERMANENT };
+enum known { KNOWN_NO = 1, KNOWN_YES, KNOWN_TEMPORARY };
+struct msg_resolve {
+	struct slice sender;
+	struct wire_texts address;
+	uint64_t validate; /* 1: look up whether each recipient exists */
+};
+struct msg_resolved {
+	struct wire_numbers status; /* enum resolve_status */
+	struct wire_numbers class;  /* enum address_class */
+	struct wire_texts transport, nexthop, recipient;
+	struct wire_texts why;	   /* for status other than OK: "4.3.0 text" or "5.x.x text" */
+	struct wire_numbers known; /* enum known; empty without validate */
+};
+/* Envelope recipients completed, canonical and virtual alias maps applied, duplicates removed. */
+struct msg_expand {
+	uint64_t local; /* 1: local rewriting context */
+	struct wire_texts address;
+};
+struct msg_expanded {
+	uint64_t status; /* enum resolve_status */
+	struct slice why;
+	struct wire_texts address;
+	struct wire_numbers origin; /* which of the question's addresses it came from */
+};
+/* One address completed for headers and the envelope sender. */
+struct msg_rewrite {
+	uint64_t local;
+	struct wire_texts address;
+};
+struct msg_rewritten {
+	struct wire_texts address;
+};
+
+/* --- tables: any -> proxymap --------------------------------------------------------------------- */
+enum found { FOUND_NO = 1, FOUND_YES, FOUND_ERROR };
+struct msg_lookup {
+	struct slice table; /* "type:name"; only what proxy_read_maps allows */
+	struct slice key;
+};
+struct msg_looked_up {
+	uint64_t found;	    /* enum found */
+	struct slice value; /* or the reason of the error */
+};
+/* A system user (getpwnam); by name, exact. */
+struct msg_user {
+	struct slice name;
+};
+struct msg_user_info {
+	uint64_t found; /* enum found */
+	uint64_t uid, gid;
+	struct slice name, home, shell, gecos;
+};
+
+/* --- listing: showq -> qmgr ---------------------------------------------------------------------- */
+struct msg_list {
+	uint64_t limit;
+}; /* 0: all. Answered by list_entry..., list_end (last) */
+struct msg_list_entry {
+	struct slice queue; /* "active", "deferred", "hold" */
+	struct slice id;
+	int64_t arrival_us;
+	uint64_t size;
+	struct slice sender;
+	struct wire_texts address, original;
+	struct wire_texts reason; /* empty text: none */
+	uint64_t continued;	  /* 1: more recipients of the entry before */
+};
+struct msg_list_end {
+	uint64_t count;
+};
+
+/* --- the control channel: master <-> each service ------------------------------------------------ */
+enum sandbox_bit {
+	SANDBOX_UID = 1,
+	SANDBOX_CHROOT = 2,
+	SANDBOX_NO_NEW_PRIVS = 4,
+	SANDBOX_SECCOMP = 8,
+	SANDBOX_LANDLOCK = 16
+};
+struct msg_ready {	  /* service -> master, one-way, once */
+	uint64_t sandbox; /* enum sandbox_bit: what is in force */
+	uint64_t pid;	  /* of the process that serves (a monitor's child has its own) */
+	uint64_t uid;
+};
+struct msg_load {	   /* service -> master, one-way, when it changed */
+	uint64_t sessions; /* client sessions or deliveries now open */
+	uint64_t limit;	   /* service_session_limit */
+	uint64_t served;   /* in all, for max_use */
+	uint64_t retire;   /* 1: replace me (a table has changed, max_use is reached) */
+};
+struct msg_connect { /* service -> master: a channel to an entry of master.cf */
+	struct slice service;
+};
+struct msg_connected { /* with the descriptor; or without it and why */
+	uint64_t role; /* of the peer */
+	struct slice why;
+};
+struct msg_accept {	      /* master -> service, one-way, with the descriptor */
+	uint64_t role;	      /* of the peer */
+	struct slice service; /* the peer's master.cf entry */
+};
+/* master -> service: finish and exit; the request ends when the service accepts no client any more. A
+ * reload lets sessions go on; the second one after it lets them finish their transaction, as there
+ * shall be two generations at most; a stop ends what is idle and does not wait long.
+ * DRAIN_WHEN_IDLE: go on, and ask to be replaced (load.retire) when that disturbs nothing. */
+enum drain_reason { DRAIN_RELOAD = 1, DRAIN_STOP = 2, DRAIN_OUTDATED = 3, DRAIN_WHEN_IDLE = 4 };
+struct msg_drain {
+	uint64_t reason;
+};
+struct msg_wakeup {
+	uint64_t reason;
+}; /* master -> service, one-way: the wakeup column */
+
+/* --- the socket private/master: gatepost -> master ------------------------------------------------ */
+struct msg_admin {
+	struct slice verb;
+}; /* "status", "reload"...; answered by admin_line..., */
+struct msg_admin_line {
+	struct slice text;
+}; /* and a reply (last): 250, or 5xx and why */
+
+/* --- tables of the above, one per struct ---------------------------------------------------------- */
+extern const struct wire_table table_admit, table_rcpts, table_data, table_end, table_reply,
+    table_store, table_large_wanted, table_large_file, table_large_done, table_deliver,
+    table_outcomes, table_resolve, table_resolved, table_expand, table_expanded, table_rewrite,
+    table_rewritten, table_lookup, table_looked_up, table_user, table_user_info, table_list,
+    table_list_entry, table_list_end, table_ready, table_load, table_connect, table_connected,
+    table_accept, table_drain, table_wakeup, table_admin, table_admin_line;
+
+/* All of them, ended by NULL; and the one with this frame type, or NULL. */
+extern const struct wire_table *const messages[];
+const struct wire_table *message_of_type(uint16_t type);
+
+#endif
