@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * put.c - a new message: into the index at once, visible when its record is flushed.
+ *
+ * The record stays in memory for a while afterwards, because the first delivery wants to read it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/queue/internal.h"
+
+enum { HOT_LIMIT = 32 << 20 };
+
+void hot_drop(struct store *s, struct entry *e)
+{
+	if (e->hot == NULL)
+		return;
+	TAILQ_REMOVE(&s->hot, e->hot, in_hot);
+	s->hot_bytes -= e->hot->payload.len;
+	append_free(e->hot);
+	e->hot = NULL;
+}
+
+static void hot_keep(struct store *s, struct entry *e, struct append *a)
+{
+	/* The entry owns its record, not the other way round. */
+	entry_unref(a->entry);
+	a->entry = NULL;
+	e->hot = a;
+	a->owner = e;
+	TAILQ_INSERT_TAIL(&s->hot, a, in_hot);
+	s->hot_bytes += a->payload.len;
+	while (s->hot_bytes > HOT_LIMIT)
+		hot_drop(s, TAILQ_FIRST(&s->hot)->owner);
+}
+
+void put_finish(struct store *s, struct append *a)
+{
+	struct entry *e = a->entry;
+
+	if (a->error != 0) {
+		if (e->large)
+			large_remove(s, slice_of(e->id));
+		entry_remove(s, e);
+		append_free(a);
+		return;
+	}
+	e->arriving = false;
+	entry_place_message(s, e, a->place);
+	hot_keep(s, e, a);
+}
+
+static bool is_parallel(size_t count, size_t rcpts)
+{
+	return count == 0 || count == rcpts;
+}
+
+bool record_message_is_sound(const struct record_message *m)
+{
+	size_t rcpts = m->put.address.count;
+
+	for (size_t i = 0; i < m->state.count; i++)
+		if (m->state.items[i] > RCPT_BOUNCED)
+			return false;
+	return m->put.id.len > 0 && m->put.id.len <= RECORD_ID_LIMIT &&
+	    slice_find(m->put.id, '\0') == -1 && rcpts > 0 &&
+	    is_parallel(m->put.original.count, rcpts) && is_parallel(m->put.orcpt.count, rcpts) &&
+	    is_parallel(m->put.notify.count, rcpts) && is_parallel(m->state.count, rcpts) &&
+	    is_parallel(m->dsn.count, rcpts) && is_parallel(m->reason.count, rcpts) &&
+	    (m->put.content.len == 0 || m->put.large_size == 0);
+}
+
+void store_put(struct store *s, const struct store_message *put, store_done *done, void *arg)
+{
+	struct record_message m = { .put = *put };
+	char name[LARGE_NAME];
+	struct append *a;
+
+	if (!record_message_is_sound(&m) || (put->large_size > 0 && !large_name(name, put->id))) {
+		log_answer(s, done, arg, EINVAL);
+		return;
+	}
+	if (entry_find(s, put->id) != NULL) {
+		log_answer(s, done, arg, EEXIST);
+		return;
+	}
+	a = append_new(RECORD_MESSAGE, NULL);
+	if (!append_encode(a, &record_message_table, &m)) {
+		append_free(a);
+		log_answer(s, done, arg, EINVAL);
+		return;
+	}
+	a->entry = entry_add(s, &m);
+	a->entry->arriving = true;
+	entry_ref(a->entry);
+	a->urgent = a->owed = false;
+	a->finish = put_finish;
+	a->done = done;
+	a->arg = arg;
+	if (put->large_size > 0)
+		large_put(s, a);
+	else
+		log_submit(s, a);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Linked with a store that breaks its protocol on purpose (tests/unit/queue/check-bad-stores makes them), it
+ * exits 0 when the harness of world.h finds the loss, and says after how many crash points. Without
+ * this nobody knows whether the harness has teeth.
+ */
+#include "tests/unit/queue/world.h"
+
+enum { SEEDS = 6, CRASH_POINTS = 1000, FAULT_ODDS = 30 };
+
+int main(void)
+{
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		struct world *w = world_new(seed, seed % 2 == 0 ? FAULT_ODDS : 0);
+
+		work(w, CRASH_POINTS);
+		if (w->losses > 0) {
+			printf("after %lu crash points: %s\n", w->moments, w->first_loss);
+			return 0;
+		}
+		world_free(w);
+	}
+	printf("nothing was lost\n");
+	return 1;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The queue store on a disk that loses or tears what was not flushed: nothing that was promised is
+ * lost at any crash point, and disks that lie are found out. Stores that break the protocol must be
+ * found out too: test_bad_*.c.
+ */
+#include "tests/unit/queue/world.h"
+
+/* --- the tests -------------------------------------------------------------------------------- */
+
+enum { CRASH_POINTS = 5000, WITH_FAULTS = 900 };
+
+/* Returns at how many moments the power was cut. */
+static unsigned long survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
+{
+	struct world *w = world_new(seed, fault_odds);
+
+	work(w, moments);
+	count_copies(w);
+	print_message("seed %lu: %lu crash points, %lu power cuts, %lu of them while opening after "
+		      "one, %lu kills, %lu faults, %u messages, %lu bytes copied forward\n",
+	    (unsigned long)seed, w->moments, w->cuts, w->twice, w->kills, w->faults, w->next_number,
+	    (unsigned long)w->copied);
+	if (w->losses > 0)
+		fail_msg("seed %lu: %s", (unsigned long)seed, w->first_loss);
+	assert_true(w->kills > 0 && w->twice > 0 && w->copied > 0);
+	assert_true((w->faults > 0) == (fault_odds > 0));
+	moments = w->moments;
+	world_free(w);
+	return moments;
+}
+
+static void nothing_promised_is_lost_whenever_the_power_fails(void **state)
+{
+	unsigned long points = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++)
+		points += survive(seed, 0, CRASH_POINTS / 3 + 100);
+	print_message("%lu crash points, nothing lost\n", points);
+	assert_true(points >= CRASH_POINTS);
+}
+
+static void nothing_promised_is_lost_when_writes_and_flushes_fail_too(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 11; seed <= 12; seed++)
+		survive(seed, 30, WITH_FAULTS);
+}
+
+struct lie {
+	bool flush, late, directory;
+};
+
+static void a_lie_is_found_out(const struct lie *lie)
+{
+	struct world *w = world_new(9, 0);
+
+	w->device->lie_flush = lie->flush;
+	w->device->lie_flush_late = lie->late;
+	w->device->lie_directory = lie->directory;
+	work(w, CRASH_POINTS);
+	print_message("found after %lu cuts: %s\n", w->cuts, w->first_loss);
+	assert_true(w->losses > 0);
+	world_free(w);
+}
+
+static void a_disk_that_does_not_flush_is_found_out(void **state)
+{
+	(void)state;
+	a_lie_is_found_out(&(struct lie){ .flush = true });
+}
+
+static void an_answer_before_the_flush_is_found_out(void **state)
+{
+	(void)state;
+	a_lie_is_found_out(&(struct lie){ .late = true });
+}
+
+static void a_directory_that_is_not_flushed_is_found_out(void **state)
+{
+	(void)state;
+	a_lie_is_found_out(&(struct lie){ .directory = true });
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_promised_is_lost_whenever_the_power_fails),
+		cmocka_unit_test(nothing_promised_is_lost_when_writes_and_flushes_fail_too),
+		cmocka_unit_test(a_disk_that_does_not_flush_is_found_out),
+		cmocka_unit_test(an_answer_before_the_flush_is_found_out),
+		cmocka_unit_test(a_directory_that_is_not_flushed_is_found_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
