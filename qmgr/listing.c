@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listing.c - the queue for showq: message by message in the order of ids, so that a long queue never is
+ * in memory as a whole.
+ */
+#include "qmgr/qmgr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/mem.h"
+
+enum { PATIENCE_SECONDS = 60, REASONS_SIZE = 32 * 1024, PAGE_SIZE = 32, PAGE_RCPTS = 1000 };
+
+/* One that was never put off has its turn as soon as there is room. */
+static const char *queue_of(const struct store_summary *s, struct slice id)
+{
+	if (s->held)
+		return "hold";
+	return message_find(id) != NULL || s->due_us == 0 ? "active" : "deferred";
+}
+
+static bool is_open(const struct store_loaded *l, size_t i)
+{
+	return l->state[i] != RCPT_DELIVERED && l->state[i] != RCPT_BOUNCED;
+}
+
+enum { ARENA_STEP = 1 << 20 };
+
+/* One message, with its open recipients in frames of bounded size. */
+static int send_entry(struct request *r, const struct store_summary *s,
+    const struct store_loaded *l)
+{
+	struct slice *lists = arena_alloc(request_arena(r), 3 * RCPTS_PER_FRAME * sizeof(*lists));
+	struct slice *address = lists, *original = lists + RCPTS_PER_FRAME,
+		     *reason = lists + 2 * RCPTS_PER_FRAME;
+	struct msg_list_entry m = { .queue = slice_of(queue_of(s, l->message.id)),
+		.id = l->message.id,
+		.arrival_us = s->arrival_us,
+		.size = s->size,
+		.sender = l->message.sender,
+		.address = { address, 0 },
+		.original = { original, 0 },
+		.reason = { reason, 0 } };
+	size_t n = 0, bytes = 0;
+
+	for (size_t i = 0; i <= l->message.address.count; i++) {
+		bool end = i == l->message.address.count;
+
+		if ((end && (n > 0 || !m.continued)) || n == RCPTS_PER_FRAME ||
+		    bytes > REASONS_SIZE) {
+			m.address.count = m.original.count = m.reason.count = n;
+			if (request_send(r, &table_list_entry, &m, -1, false,
+				deadline_after(PATIENCE_SECONDS * CLOCK_SECOND)) == -1)
+				return -1;
+			m.continued = 1;
+			n = bytes = 0;
+		}
+		if (end || !is_open(l, i))
+			continue;
+		address[n] = l->message.address.items[i];
+		original[n] = l->message.original.items[i];
+		reason[n] = l->reason[i];
+		bytes += address[n].len + original[n].len + reason[n].len;
+		n++;
+	}
+	return 0;
+}
+
+/* Some messages at once: the store's thread reads one while we tell another. */
+struct page {
+	struct store_summary summary[PAGE_SIZE];
+	char ids[PAGE_SIZE][ID_LIMIT + 1];
+	struct store_loaded *loaded[PAGE_SIZE];
+	size_t count;
+};
+
+/* The messages after the page's last one. */
+static void next_page(struct page *p, uint64_t most)
+{
+	struct slice ids[PAGE_SIZE];
+	char after[ID_LIMIT + 1] = "";
+	size_t rcpts = 0;
+
+	if (p->count > 0)
+		memcpy(after, p->ids[p->count - 1], sizeof(after));
+	p->count = 0;
+	while (p->count < PAGE_SIZE && p->count < most && rcpts < PAGE_RCPTS &&
+	    store_next(store, slice_of(after), &p->summary[p->count])) {
+		snprintf(after, sizeof(after), "%s", p->summary[p->count].id);
+		memcpy(p->ids[p->count], after, sizeof(after));
+		ids[p->count] = slice_of(p->ids[p->count]);
+		rcpts += p->summary[p->count].rcpt_count;
+		p->count++;
+	}
+	store_read_several_wait(ids, p->loaded, p->count);
+}
+
+/* -1: the asker is gone. */
+static int send_page(struct request *r, struct page *p, uint64_t *count)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->loaded[i] == NULL)
+			continue; /* gone meanwhile */
+		if (rc == 0)
+			rc = send_entry(r, &p->summary[i], p->loaded[i]);
+		store_loaded_free(p->loaded[i]);
+		++*count;
+	}
+	return rc;
+}
+
+void listing_list(struct request *r, struct frame *first)
+{
+	uint64_t limit = ((struct msg_list *)first->message)->limit; /* the arena is reset below */
+	struct msg_list_end end = { 0 };
+	struct page *p = mem_alloc(sizeof(*p));
+	int rc = 0;
+
+	do {
+		next_page(p, limit == 0 ? PAGE_SIZE : limit - end.count);
+		rc = send_page(r, p, &end.count);
+		if (arena_used(request_arena(r)) > ARENA_STEP)
+			arena_reset(request_arena(r));
+		task_yield_if_long();
+	} while (rc == 0 && p->count > 0);
+	free(p);
+	if (rc == 0)
+		request_send(r, &table_list_end, &end, -1, true,
+		    deadline_after(PATIENCE_SECONDS * CLOCK_SECOND));
+}

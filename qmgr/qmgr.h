@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmgr.h - what the parts of the queue manager share: messages that are being worked on, the
+ * transports and destinations that they wait for.
+ *
+ * A message is in memory only while it is active. What must survive is in the store; what is here can be
+ * made again from it.
+ */
+#ifndef GP_QMGR_H
+#define GP_QMGR_H
+
+#include <bsd/sys/queue.h>
+
+#include "common/base/arena.h"
+#include "common/ipc/messages.h"
+#include "common/ipc/channel.h"
+#include "common/queue/store.h"
+#include "common/task/task.h"
+
+struct qmgr_settings {
+	const char *queue_service_name, *rewrite_service_name, *defer_transports;
+	int64_t minimal_backoff_time, maximal_backoff_time, maximal_queue_lifetime,
+	    bounce_queue_lifetime, transport_retry_time, service_drain_time, daemon_timeout;
+	int64_t qmgr_message_active_limit, queue_minfree;
+	int64_t initial_destination_concurrency, default_process_limit;
+};
+extern struct qmgr_settings settings;
+extern struct store *store;
+/* Wall clock. What arrived before may have been tried by another process, whatever the store says. */
+extern int64_t queue_opened_us;
+
+/* What the store keeps of an envelope without knowing its meaning. */
+struct envelope {
+	struct slice envid, client_name, client_address, client_port, client_helo, protocol;
+	uint64_t ret;
+};
+extern const struct wire_table envelope_table;
+
+/* What is known of a waiting message beside the store, as long as this process lives. */
+struct memory {
+	int64_t arrival_boot_us; /* its arrival on the clock that nobody sets */
+	bool cleared;		 /* tried alone, and the agent lived */
+};
+
+enum progress { WAITING, SENT, DEFERRED, BOUNCED };
+struct recipient {
+	struct slice address, original, orcpt; /* address: what the agent is told, after routing */
+	uint64_t notify;
+	enum progress progress;
+	struct slice dsn, reason;
+};
+
+struct message {
+	LIST_ENTRY(message) link; /* in its bucket of active messages */
+	struct arena *arena;
+	struct slice id, sender;
+	struct envelope envelope;
+	int64_t arrival_us, active_us;
+	uint64_t flags, size;
+	bool is_large;
+	char *content; /* small content that is still at hand, or NULL */
+	struct recipient *rcpts;
+	size_t rcpt_count;
+	unsigned open_jobs;
+	struct memory memory;
+	bool in_doubt, suspect; /* suspect: an agent died with it in hand */
+	bool held;		/* put on hold while it was active */
+};
+
+/* Recipients of one message that go to one destination in one delivery. */
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct message *message;
+	struct destination *destination;
+	bool alone; /* nothing else of its transport runs meanwhile */
+	size_t count;
+	size_t index[]; /* of message->rcpts */
+};
+TAILQ_HEAD(job_queue, job);
+
+struct destination {
+	LIST_ENTRY(destination) link;  /* in its bucket */
+	TAILQ_ENTRY(destination) turn; /* in its transport's round robin, while it has work */
+	TAILQ_ENTRY(destination) dead; /* in the order of dead_until */
+	struct transport *transport;
+	char *nexthop; /* what the agent is told */
+	char *key;     /* what tells destinations apart */
+	struct job_queue jobs;
+	bool has_turn, is_dead;
+	unsigned busy, window, successes, failures;
+	deadline dead_until;
+	char *dead_why;
+	char dead_dsn[16];
+};
+
+struct transport {
+	LIST_ENTRY(transport) link;
+	char *name;
+	TAILQ_HEAD(, destination) turns;
+	unsigned busy, limit; /* deliveries at once */
+	unsigned destination_limit, recipient_limit;
+	bool is_deferred; /* defer_transports has it: nothing is tried */
+	bool alone;	  /* a suspect is being tried, or waits for the rest to end */
+	struct job_queue suspects;
+	deadline dead_until;
+	char *dead_why;
+};
+
+/* message.c ---------------------------------------------------------------------------------------- */
+struct message *message_new(void);
+/* Before the first message: from now on the clocks are watched. */
+void message_start(void);
+/* An active message by id, or NULL. */
+struct message *message_find(struct slice id);
+size_t message_count(void);
+/* Takes the message: resolves its recipients and gives them to the scheduler. Waits. */
+void message_activate(struct message *);
+/* Reads a message of the store and activates it. In a task of its own. */
+void message_load_and_activate(struct slice id, struct memory);
+/* An agent's process died with this delivery: the message is tried alone, or held. Logs. */
+void message_agent_died(struct job *);
+/* A job is over: outcomes are in its recipients. Frees the job. */
+void message_job_done(struct job *);
+
+/* due.c: when what waits in the store is tried again. */
+void due_start(void);
+/* due_us on the wall clock; how long that is from now on counts, whatever the wall clock does then. */
+void due_add(struct slice id, int64_t due_us, struct memory);
+/* There may be room in the active queue. */
+void due_look(void);
+
+/* age.c: two clocks must agree before mail is too old. */
+struct age_times {
+	int64_t wall_us, boot_us;
+};
+struct age_times age_now(void);
+/* What the boot clock showed, or would have shown, when the message came. */
+int64_t age_arrival_boot_us(int64_t arrival_us, struct age_times now);
+/* Older than lifetime_us by both clocks; and `start`, when we began to look at them, is patience_us ago
+ * or a lifetime, so that a clock that is wrong at boot can be set first. */
+bool age_is_over(struct age_times arrival, struct age_times start, struct age_times now,
+    int64_t lifetime_us, int64_t patience_us);
+
+/* schedule.c --------------------------------------------------------------------------------------- */
+void schedule_start(void); /* reads master.cf; before rights are given up */
+void schedule_add(struct message *, struct slice transport, struct slice nexthop,
+    const size_t *index, size_t count);
+void schedule_dispatch(struct transport *);
+/* A delivery is over. down: nobody could be reached; why and dsn tell. */
+void schedule_delivery_done(struct job *, bool down, struct slice dsn, struct slice why);
+void schedule_transport_failed(struct transport *, const char *why);
+unsigned schedule_busy(void);
+/* No further delivery starts until it is called with false. */
+void schedule_pause(bool);
+/* Until no delivery runs: 0, or -1 at the deadline. Waits. */
+int schedule_wait_idle(deadline);
+struct transport *transport_find(struct slice name);
+
+/* deliver.c: one delivery, in a task of its own. */
+void deliver_start(struct job *);
+/* Without an agent: every recipient of the job is deferred. Logs. Ends the job. */
+void deliver_defer(struct job *, struct slice dsn, struct slice why);
+
+/* intake.c, listing.c: handlers. */
+void intake_store(struct request *, struct frame *);
+void listing_list(struct request *, struct frame *);
+/* The content at hand is given back. */
+void intake_forget_content(struct message *);
+/* Messages between their first byte and their reply. */
+extern unsigned intake_open;
+
+/* waiting.c: the store's callbacks as waits. Waits. */
+int store_put_wait(const struct store_message *);
+struct store_loaded *store_read_wait(struct slice id, bool with_content, int *error);
+/* Without content; NULL for those that can't be read. */
+void store_read_several_wait(const struct slice *ids, struct store_loaded **, size_t count);
+void waiting_start(void);
+
+#endif

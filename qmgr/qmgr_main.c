@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmgr_main.c - the queue manager: the only process that writes the queue, and the one that decides what
+ * is delivered when.
+ */
+#include "qmgr/qmgr.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/log/log.h"
+#include "common/service/service.h"
+
+enum { OPEN_TRIES = 300, OPEN_PAUSE_MS = 100, PAUSE_MS = 1000, RETRY_SECONDS = 5 };
+
+struct qmgr_settings settings;
+int64_t queue_opened_us;
+struct store *store;
+static bool resting; /* a reload waits for its moment */
+
+#define SETTING(member) CONF_SETTING(struct qmgr_settings, member, #member)
+static const struct conf_setting setting_rows[] = {
+	SETTING(queue_service_name),
+	SETTING(rewrite_service_name),
+	SETTING(minimal_backoff_time),
+	SETTING(maximal_backoff_time),
+	SETTING(maximal_queue_lifetime),
+	SETTING(bounce_queue_lifetime),
+	SETTING(transport_retry_time),
+	SETTING(qmgr_message_active_limit),
+	SETTING(queue_minfree),
+	SETTING(initial_destination_concurrency),
+	SETTING(default_process_limit),
+	SETTING(service_drain_time),
+	SETTING(daemon_timeout),
+	SETTING(defer_transports),
+	{ 0 },
+};
+
+static const struct wire_member envelope_members[] = {
+	WIRE(struct envelope, 1, envid, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 2, client_name, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 3, client_address, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 4, client_port, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 5, client_helo, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 6, protocol, WIRE_CLEAN, NAME_LIMIT),
+	WIRE(struct envelope, 7, ret, WIRE_OPTIONAL, 2),
+};
+const struct wire_table envelope_table = WIRE_TABLE("envelope", 1, struct envelope,
+    envelope_members, false);
+
+static void report(void *arg, const char *text)
+{
+	(void)arg;
+	log_warning("queue: %s", text);
+}
+
+static void remember(void *arg, const struct store_summary *s)
+{
+	(void)arg;
+	if (!s->held)
+		due_add(slice_of(s->id), s->due_us,
+		    (struct memory){
+			.arrival_boot_us = age_arrival_boot_us(s->arrival_us, age_now()) });
+}
+
+/* Our predecessor may be finishing: the store has one owner. */
+static void open_store(void)
+{
+	struct store_options options = { .directory = service_queue_directory(),
+		.io = &store_io_posix,
+		.minfree = (uint64_t)settings.queue_minfree,
+		.report = report };
+	char *why = NULL;
+
+	for (int i = 0; store == NULL; i++) {
+		free(why);
+		store = store_open(&options, remember, NULL, &why);
+		if (store != NULL)
+			break;
+		if (strstr(why, "EBUSY") == NULL || i == OPEN_TRIES)
+			log_fatal("the queue can't be opened: %s", why);
+		task_sleep_until(deadline_after(OPEN_PAUSE_MS * CLOCK_MS));
+	}
+	queue_opened_us = clock_wall_us();
+}
+
+static void start(void)
+{
+	struct store_counters c;
+
+	message_start();
+	open_store();
+	store_counters(store, &c);
+	if (c.messages > 0)
+		log_info("%llu messages are in the queue", (unsigned long long)c.messages);
+	waiting_start();
+	due_start();
+}
+
+/* Outcomes that were not flushed would be delivered again by the next process. */
+static void end(void)
+{
+	store_close(store);
+}
+
+static bool busy(void)
+{
+	return schedule_busy() > 0;
+}
+
+/* A successor needs the queue, and a delivery that is cut off from us would be made again: so it is
+ * waited for. Meanwhile mail is taken; it is also delivered, until a slow delivery has had its time. */
+static void rest(void)
+{
+	deadline limit = deadline_after(settings.service_drain_time);
+
+	if (resting)
+		return;
+	resting = true;
+	for (;;) {
+		schedule_pause(true);
+		if (schedule_wait_idle(clock_now() < limit ? deadline_after(PAUSE_MS * CLOCK_MS)
+							   : DEADLINE_NEVER) == 0)
+			break;
+		log_info("the reload waits for the end of %u deliveries", schedule_busy());
+		schedule_pause(false);
+		schedule_wait_idle(deadline_after(RETRY_SECONDS * CLOCK_SECOND));
+	}
+	service_retire(NULL);
+}
+
+static const struct handler handlers[] = {
+	{ &table_store, ROLE_BIT(ROLE_CLEANUP), intake_store },
+	{ &table_list, ROLE_BIT(ROLE_SHOWQ), listing_list },
+	{ 0 },
+};
+
+static const struct service qmgr = {
+	.name = "qmgr",
+	.role = ROLE_QMGR,
+	.settings = setting_rows,
+	.settings_out = &settings,
+	.handlers = handlers,
+	.open = schedule_start,
+	.start = start,
+	.busy = busy,
+	.rest = rest,
+	.end = end,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&qmgr, argc, argv);
+}

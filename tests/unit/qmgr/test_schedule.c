@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * test_schedule.c - who is delivered when: turns, windows, dead destinations, suspects; and how long
+ * what is deferred waits, whatever the clock is set to.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/io.h"
+#include "common/base/mem.h"
+#include "common/service/service.h"
+#include "qmgr/qmgr.h"
+
+enum { RCPTS = 20000, LOG_SIZE = 64 };
+
+struct qmgr_settings settings = {
+	.initial_destination_concurrency = 2,
+	.default_process_limit = 4,
+	.minimal_backoff_time = 60 * CLOCK_SECOND,
+	.maximal_backoff_time = 1000 * CLOCK_SECOND,
+	.transport_retry_time = 60 * CLOCK_SECOND,
+	.qmgr_message_active_limit = 100,
+	.defer_transports = "uucp, parked",
+};
+struct store *store;
+
+/* --- what service.c and deliver.c would do -------------------------------------------------------- */
+
+static struct job *started[RCPTS];
+static size_t started_count, deferred_count;
+static char last_reason[200];
+
+static struct conf *conf;
+
+struct conf *service_conf(void)
+{
+	return conf;
+}
+
+int service_config_directory(void)
+{
+	return -1;
+}
+
+unsigned service_draining(void)
+{
+	return 0;
+}
+
+void deliver_start(struct job *job)
+{
+	assert_true(started_count < RCPTS);
+	started[started_count++] = job;
+}
+
+void deliver_defer(struct job *job, struct slice dsn, struct slice why)
+{
+	(void)dsn;
+	snprintf(last_reason, sizeof(last_reason), "%.*s", (int)why.len, why.data);
+	deferred_count++;
+	job->message->open_jobs--;
+	free(job);
+}
+
+/* --- messages ------------------------------------------------------------------------------------- */
+
+static struct message mail[LOG_SIZE];
+
+static int reset(void **state)
+{
+	(void)state;
+	memset(mail, 0, sizeof(mail));
+	started_count = deferred_count = 0;
+	last_reason[0] = '\0';
+	return 0;
+}
+
+static void add(struct message *m, const char *transport, const char *nexthop)
+{
+	static struct recipient rcpt;
+	size_t index = 0;
+
+	m->rcpts = &rcpt;
+	m->rcpt_count = 1;
+	schedule_add(m, slice_of(transport), slice_of(nexthop), &index, 1);
+}
+
+/* Ends the delivery that started as number `at`. */
+static void end(size_t at, bool down)
+{
+	struct job *job = started[at];
+	struct transport *t = job->destination->transport;
+
+	schedule_delivery_done(job, down, SLICE("4.4.1"), SLICE("connection refused"));
+	job->message->open_jobs--;
+	free(job);
+	schedule_dispatch(t);
+}
+
+static void end_all(void)
+{
+	for (size_t i = 0; i < started_count; i++)
+		end(i, false);
+	assert_int_equal(schedule_busy(), 0);
+}
+
+/* --- tests ---------------------------------------------------------------------------------------- */
+
+static void windows_hold_and_destinations_take_turns(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		add(&mail[i], "smtp", "bulk.example");
+	assert_int_equal(started_count, 2); /* the initial window */
+	add(&mail[4], "smtp", "small.example");
+	assert_int_equal(started_count, 3);
+	assert_ptr_equal(started[2]->message, &mail[4]);
+	add(&mail[5], "smtp", "third.example");
+	add(&mail[6], "smtp", "fourth.example");
+	assert_int_equal(started_count, 4); /* the transport's limit */
+	end(0, false);
+	end(1, false); /* one turn for the bulk, not all that came before */
+	assert_true(started[4]->message == &mail[6] || started[5]->message == &mail[6]);
+	for (size_t i = 2; i < started_count; i++)
+		end(i, false);
+	assert_int_equal(started_count, 7);
+	assert_int_equal(schedule_busy(), 0);
+}
+
+static void a_deferred_transport_starts_nothing(void **state)
+{
+	(void)state;
+	add(&mail[0], "parked", "one.example");
+	add(&mail[1], "parked", "two.example");
+	add(&mail[2], "park", "one.example");
+	assert_int_equal(deferred_count, 2);
+	assert_string_equal(last_reason, "deferred transport");
+	assert_int_equal(started_count, 1);
+	assert_ptr_equal(started[0]->message, &mail[2]);
+	end_all();
+}
+
+static void a_dead_destination_is_put_off_alone(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		add(&mail[i], "smtp", "dead.example");
+	add(&mail[6], "smtp", "alive.example");
+	assert_int_equal(started_count, 3);
+	end(0, true);
+	end(1, true); /* a window full of failures */
+	for (int i = 0; i < 100 && deferred_count + started_count < 7; i++)
+		schedule_dispatch(transport_find(SLICE("smtp")));
+	assert_true(deferred_count >= 3);
+	assert_string_equal(last_reason, "delivery temporarily suspended: connection refused");
+	add(&mail[7], "smtp", "DEAD.example");
+	assert_int_equal(mail[7].open_jobs, 0); /* at once, without a try */
+	add(&mail[8], "smtp", "alive.example");
+	assert_ptr_equal(started[started_count - 1]->message, &mail[8]);
+	for (size_t i = 2; i < started_count; i++)
+		end(i, false);
+	assert_int_equal(schedule_busy(), 0);
+}
+
+static void a_suspect_runs_alone(void **state)
+{
+	(void)state;
+	add(&mail[0], "relay", "a.example");
+	mail[1].suspect = true;
+	add(&mail[1], "relay", "b.example");
+	add(&mail[2], "relay", "c.example");
+	assert_int_equal(started_count, 1); /* it waits for the rest, new work waits for it */
+	end(0, false);
+	assert_int_equal(started_count, 2);
+	assert_true(started[1]->alone);
+	assert_ptr_equal(started[1]->message, &mail[1]);
+	end(1, false);
+	assert_int_equal(started_count, 3);
+	assert_false(started[2]->alone);
+	end(2, false);
+}
+
+/* The other recipients of a message that an agent died with, and those of one that is held by now. */
+static void waiting_jobs_of_a_suspect_join_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		add(&mail[0], "relay", "x.example");
+	assert_int_equal(started_count, 2);
+	mail[0].suspect = true;
+	end(0, false);
+	end(1, false);
+	assert_int_equal(started_count, 3);
+	assert_true(started[2]->alone);
+	mail[0].held = true;
+	end(2, false);
+	assert_int_equal(started_count, 3);
+	assert_int_equal(deferred_count, 2);
+	assert_int_equal(mail[0].open_jobs, 0);
+}
+
+static void a_pause_starts_nothing(void **state)
+{
+	(void)state;
+	schedule_pause(true);
+	add(&mail[0], "smtp", "paused.example");
+	assert_int_equal(started_count, 0);
+	schedule_pause(false);
+	assert_int_equal(started_count, 1);
+	end_all();
+}
+
+/* Each local recipient is a destination: their number may not be felt squared. */
+static void many_recipients_are_taken_quickly(void **state)
+{
+	static char names[RCPTS][24];
+	static struct recipient rcpts[RCPTS];
+	static size_t index[RCPTS];
+	struct message *m = &mail[0];
+	deadline begin = clock_now();
+
+	(void)state;
+	m->rcpts = rcpts;
+	m->rcpt_count = RCPTS;
+	for (size_t i = 0; i < RCPTS; i++) {
+		snprintf(names[i], sizeof(names[i]), "user%zu@localhost", i);
+		rcpts[i].address = slice_of(names[i]);
+		index[i] = i;
+	}
+	schedule_add(m, SLICE("local"), SLICE("localhost"), index, RCPTS);
+	assert_int_equal(started_count, 4);
+	end_all();
+	assert_int_equal(started_count, RCPTS);
+	assert_int_equal(m->open_jobs, 0);
+	assert_true(clock_now() - begin < 2 * CLOCK_SECOND);
+}
+
+/* The longest addresses: what goes to one agent must fit into a frame, content included. */
+static void recipients_of_a_delivery_fit_into_a_frame(void **state)
+{
+	enum { COUNT = 50 };
+	static char longest[ADDRESS_LIMIT];
+	struct recipient rcpts[COUNT];
+	size_t index[COUNT], seen = 0;
+
+	(void)state;
+	memset(longest, 'a', sizeof(longest));
+	for (size_t i = 0; i < COUNT; i++) {
+		rcpts[i] = (struct recipient){ .address = { longest, sizeof(longest) },
+			.original = { longest, sizeof(longest) },
+			.orcpt = { longest, sizeof(longest) } };
+		index[i] = i;
+	}
+	mail[0].rcpts = rcpts;
+	mail[0].rcpt_count = COUNT;
+	schedule_add(&mail[0], SLICE("smtp"), SLICE("long.example"), index, COUNT);
+	for (size_t i = 0; i < started_count; i++) {
+		assert_true(started[i]->count * 3 * ADDRESS_LIMIT <= CHUNK_LIMIT);
+		seen += started[i]->count;
+		end(i, false);
+	}
+	assert_int_equal(seen, COUNT);
+}
+
+static void age_needs_both_clocks(void **state)
+{
+	enum { HOUR = 3600, DAY = 24 * HOUR, YEAR = 365 * DAY };
+	static const struct {
+		int64_t wall_age, boot_age, watched;
+		bool over;
+	} rows[] = {
+		{ 6 * DAY, 6 * DAY, 7 * DAY, true },
+		{ 4 * DAY, 4 * DAY, 7 * DAY, false },
+		{ 10LL * YEAR, HOUR, 7 * DAY, false },	   /* set ahead while it waited */
+		{ -10LL * YEAR, 6 * DAY, 7 * DAY, false }, /* set back */
+		{ 10LL * YEAR, 10LL * YEAR, 60, false },   /* wrong since boot: not yet set */
+		{ 10LL * YEAR, 10LL * YEAR, 2 * HOUR, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct age_times now = { 100LL * YEAR * 1000000, 50LL * YEAR * 1000000 };
+		struct age_times arrival = { now.wall_us - rows[i].wall_age * 1000000,
+			now.boot_us - rows[i].boot_age * 1000000 };
+		struct age_times start = { 0, now.boot_us - rows[i].watched * 1000000 };
+
+		assert_int_equal(age_is_over(arrival, start, now, 5LL * DAY * 1000000,
+				     (int64_t)HOUR * 1000000),
+		    rows[i].over);
+	}
+	assert_int_equal(age_arrival_boot_us(90, (struct age_times){ 100, 7 }), -3);
+	assert_int_equal(age_arrival_boot_us(200, (struct age_times){ 100, 7 }), 7);
+}
+
+static void load_conf(void)
+{
+	char directory[] = "/tmp/gatepost-test-XXXXXX";
+	int fd;
+
+	if (mkdtemp(directory) == NULL || (fd = open(directory, O_RDONLY | O_DIRECTORY)) == -1 ||
+	    io_replace_file(fd, "main.cf", SLICE("default_destination_concurrency_limit = 3\n"),
+		0600) == -1)
+		panic("no main.cf");
+	conf = conf_load(fd, directory, NULL, NULL);
+	unlinkat(fd, "main.cf", 0);
+	rmdir(directory);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(windows_hold_and_destinations_take_turns, reset),
+		cmocka_unit_test_setup(a_deferred_transport_starts_nothing, reset),
+		cmocka_unit_test_setup(a_dead_destination_is_put_off_alone, reset),
+		cmocka_unit_test_setup(a_suspect_runs_alone, reset),
+		cmocka_unit_test_setup(waiting_jobs_of_a_suspect_join_it, reset),
+		cmocka_unit_test_setup(a_pause_starts_nothing, reset),
+		cmocka_unit_test_setup(many_recipients_are_taken_quickly, reset),
+		cmocka_unit_test_setup(recipients_of_a_delivery_fit_into_a_frame, reset),
+		cmocka_unit_test(age_needs_both_clocks),
+	};
+
+	load_conf();
+	task_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
