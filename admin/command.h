@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * command.h - what every administrator's command begins with: --help, exit codes, main.cf.
+ */
+#ifndef GP_COMMAND_H
+#define GP_COMMAND_H
+
+#include "common/conf/conf.h"
+
+/* Of sysexits: scripts look at them. */
+enum { COMMAND_USAGE = 64, COMMAND_UNAVAILABLE = 69, COMMAND_SOFTWARE = 70 };
+
+/* First thing in main: messages go to standard error under this name; --help prints the usage text
+ * and exits 0; a program that was made setuid or setgid refuses to run. */
+void command_start(const char *name, const char *usage, int argc, char **argv);
+/* Says why (unless NULL) and how the command is used, on standard error; exits with 64. */
+_Noreturn void command_usage(const char *why);
+/* Says it and exits with the status. */
+_Noreturn void command_fail(int status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The directory of main.cf: of -c; else of $MAIL_CONFIG; else the one that was built in. */
+const char *command_config_path(const char *option);
+/* Opens it and reads main.cf; ends the process with a message when that fails. loud: warnings of
+ * main.cf are shown too. */
+struct conf *command_conf(const char *path, bool loud);
+int command_config_directory(void); /* descriptor of the directory that command_conf opened */
+/* A conf_report that writes to standard error through the log. arg: NULL: errors only. */
+void command_report(void *arg, enum conf_severity, const char *file, unsigned line,
+    const char *text);
+
+#endif

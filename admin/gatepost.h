@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * gatepost.h - what the parts of the gatepost command share.
+ */
+#ifndef GP_GATEPOST_H
+#define GP_GATEPOST_H
+
+/* "gatepost: text" on standard error; the second ends with status 1. */
+void say_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* gatepost init DIR [--port N]. Returns the exit status. */
+int gatepost_init(int argc, char **argv);
+
+/* The directory that our programs are in; on the heap. */
+char *program_directory(void);
+
+#endif
