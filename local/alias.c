@@ -42,7 +42,7 @@ void alias_open(void)
 	char *why = NULL;
 
 	maps = dict_maps_open(service_config_directory(), local_settings.alias_maps,
-	    DICT_FOLD_KEY | DICT_NO_REGSUB, ask_proxymap, NULL, &why);
+	    DICT_FOLD_KEY | DICT_NO_REGSUB | DICT_OR_FAILING, ask_proxymap, NULL, &why);
 	if (maps == NULL)
 		log_fatal("alias_maps: %s", why);
 }

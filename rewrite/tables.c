@@ -93,7 +93,8 @@ static bool open_maps(struct tables *t, int directory, dict_ask *ask, void *arg,
 {
 	for (size_t i = 0; i < ARRAY_LENGTH(maps); i++) {
 		char *text = ask_for_system_users(setting(t->settings, maps[i].setting));
-		struct dict_maps *m = dict_maps_open(directory, text, DICT_FOLD_KEY, ask, arg, why);
+		struct dict_maps *m = dict_maps_open(directory, text,
+		    DICT_FOLD_KEY | DICT_OR_FAILING, ask, arg, why);
 
 		free(text);
 		if (m == NULL) {

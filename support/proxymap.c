@@ -41,7 +41,7 @@ static void add(int directory, struct slice name)
 	tables = mem_resize_array(tables, count + 1, sizeof(*tables));
 	t = &tables[count++];
 	*t = (struct table){ .name = slice_dup(name) };
-	t->dict = dict_open(directory, t->name, DICT_FOLD_KEY, &t->why);
+	t->dict = dict_open(directory, t->name, DICT_FOLD_KEY | DICT_OR_FAILING, &t->why);
 	if (t->dict == NULL)
 		log_error("proxy_read_maps: %s", t->why);
 }

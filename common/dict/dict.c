@@ -11,9 +11,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/dict/table.h"
+#include "common/log/log.h"
+
+static const deadline RETRY_OPENING = 5 * CLOCK_SECOND;
 
 static const struct dict_type *const types[] = { &dict_type_btree, &dict_type_cidr, &dict_type_fail,
 	&dict_type_hash, &dict_type_inline, &dict_type_pcre, &dict_type_regexp, &dict_type_static,
@@ -98,6 +102,31 @@ static void free_dict(struct dict *d)
 	free(d);
 }
 
+static int lookup_failing(struct dict *d, struct slice key, struct buf *value)
+{
+	(void)key;
+	(void)value;
+	return dict_fail(d, "%s", (const char *)d->state);
+}
+
+static void close_failing(struct dict *d)
+{
+	free(d->state);
+}
+
+/* What takes the place of a table that can't be opened. */
+static const struct dict_type failing = { .lookup = lookup_failing, .close = close_failing };
+
+/* Takes the reason. */
+static struct dict *fail_from_now_on(struct dict *d, char *reason)
+{
+	log_warning("%s; look-ups in it fail until it can be opened", reason);
+	d->type = &failing;
+	d->state = reason;
+	d->retry = clock_now() + RETRY_OPENING;
+	return d;
+}
+
 struct dict *dict_open(int directory, const char *type_and_name, unsigned flags, char **why)
 {
 	struct slice whole = slice_trim(slice_of(type_and_name));
@@ -117,16 +146,18 @@ struct dict *dict_open(int directory, const char *type_and_name, unsigned flags,
 	if (d->type == NULL) {
 		explain_type(type, d->name, why);
 	} else {
-		char *reason = NULL;
+		char *reason = NULL, *refusal = NULL;
 		char *name = slice_dup(slice_trim(slice_part(whole, (size_t)colon + 1, whole.len)));
+		int rc = d->type->open(d, directory, name, &reason);
 
-		if (d->type->open(d, directory, name, &reason) == 0) {
-			free(name);
-			return d;
-		}
-		dict_refuse(why, "table %s: %s", d->name, reason);
-		free(reason);
 		free(name);
+		if (rc == 0)
+			return d;
+		dict_refuse(&refusal, "table %s: %s", d->name, reason);
+		free(reason);
+		if (flags & DICT_OR_FAILING)
+			return fail_from_now_on(d, refusal);
+		*why = refusal;
 	}
 	free_dict(d);
 	return NULL;
@@ -191,6 +222,8 @@ bool dict_changed(struct dict *d)
 {
 	struct stat now;
 
+	if (d->type == &failing)
+		return clock_now() >= d->retry;
 	if (d->watch == -1)
 		return false;
 	return fstat(d->watch, &now) == -1 || now.st_nlink == 0 || dict_changed_in_place(d);

@@ -16,6 +16,9 @@ struct dict;
 enum dict_flag {
 	DICT_FOLD_KEY = 1,  /* keys are looked up in lower case (tables of fixed strings) */
 	DICT_NO_REGSUB = 2, /* $1 in a pattern's result is refused: the value becomes a command */
+	/* For services: a table of a known type that can't be opened is logged; it answers -1 with the
+	 * reason, and counts as changed after 5 s, so that a fresh process tries again. */
+	DICT_OR_FAILING = 4,
 };
 
 /* Opens a table. directory resolves relative names. NULL with a reason on the heap, which names
@@ -33,7 +36,8 @@ const char *dict_error(const struct dict *);
 /* The pattern type (cidr, regexp, pcre): a whole address or a piece is one key, no parts of it. */
 bool dict_is_pattern(const struct dict *);
 /* Its file was replaced or changed since it was opened: an in-place change makes hash and btree
- * answer -1 from then on, a replaced file stays readable. Asks the open descriptor, not the path. */
+ * answer -1 from then on, a replaced file stays readable. Asks the open descriptor, not the path.
+ * Or it failed to open a while ago (DICT_OR_FAILING). */
 bool dict_changed(struct dict *);
 /* Types this build knows, NULL at the end, for postconf -m. */
 const char *const *dict_types(void);

@@ -12,6 +12,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/slice.h"
 
 enum {
@@ -42,6 +43,7 @@ struct dict {
 	int watch; /* the file behind it, or -1 */
 	bool owns_watch;
 	struct stat opened;
+	deadline retry; /* when it could not be opened: worth another try from then on */
 	void *state; /* the type's own */
 };
 

@@ -157,6 +157,27 @@ def test_recipient_delimiter(make_instance):
     assert instance.mbox()[0]["Delivered-To"] == f"{USER}+lists@localhost"
 
 
+def test_a_missing_table_fails_only_what_is_looked_up_in_it(make_instance, workspace):
+    """A look-up in it is put off, other mail passes, and the table is in use soon after it was built."""
+    source = workspace / "relayed"
+    source.write_text("known@relay.example ok\n")
+    instance = make_instance(relay_domains="relay.example", relay_recipient_maps=f"hash:{source}").start()
+    with pytest.raises(AssertionError, match="4.3.0 <known@relay.example>: Temporary lookup failure"):
+        instance.send(to="known@relay.example")
+    instance.deliver()
+    instance.wait_log(f"warning: .*hash:{source}")
+    run("postmap", f"hash:{source}")
+
+    def is_known():
+        with instance.smtp() as client:
+            client.ehlo("client.example")
+            client.mail("sender@example.com")
+            return client.rcpt("known@relay.example")[0] == 250
+    wait_until("the table in use", is_known)
+    with pytest.raises(AssertionError, match="5.1.1 <other@relay.example>"):
+        instance.send(to="other@relay.example")
+
+
 def test_virtual_aliases_and_transports(make_instance):
     instance = make_instance(virtual_alias_domains="virtual.example",
                              virtual_alias_maps="inline:{ {info@virtual.example = USER@localhost, none@localhost} {out@virtual.example = x@gone.example} }"
@@ -275,7 +296,7 @@ class TestAsUser:
     def someone(self):
         import pwd
         import subprocess
-        name = "gptestuser"
+        name = f"gptest{os.getpid()}"       # another run may go on beside this one
         subprocess.run(["userdel", "--remove", "--force", name], check=False, capture_output=True)
         subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
         yield pwd.getpwnam(name)

@@ -581,6 +581,39 @@ static void all_types_are_listed_and_known(void **state)
 	assert_int_equal(count, 10);
 }
 
+static void a_missing_table_fails_where_a_service_can_wait(void **state)
+{
+	static const char *const missing[] = { "hash:none", "btree:none", "texthash:none",
+		"cidr:none", "pcre:none" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(missing); i++) {
+		struct buf logged = { 0 }, value = { 0 };
+		char *why = NULL;
+		struct dict *d = open_logged(missing[i], DICT_OR_FAILING, &logged, &why);
+
+		assert_non_null(d);
+		assert_null(why);
+		assert_non_null(strstr(buf_text(&logged), missing[i]));
+		assert_int_equal(dict_lookup(d, SLICE("key"), &value), -1);
+		assert_non_null(strstr(dict_error(d), missing[i]));
+		assert_false(dict_changed(d));
+		assert_false(dict_is_pattern(d));
+		dict_close(d);
+		assert_null(dict_open(place, missing[i], 0, &why));
+		free(why);
+		why = NULL;
+		buf_clear(&logged);
+		buf_clear(&value);
+	}
+	{
+		char *why = NULL;
+
+		assert_null(dict_open(place, "nosuch:type", DICT_OR_FAILING, &why));
+		free(why);
+	}
+}
+
 static void random_text_is_no_danger(void **state)
 {
 	static const char letters[] = "/!if endif$1{}()\n\t#a10.:[]*+\\\"=,|^";
@@ -631,6 +664,7 @@ int main(void)
 		cmocka_unit_test(the_working_directory_has_no_say),
 		cmocka_unit_test(a_changed_file_is_noticed),
 		cmocka_unit_test(all_types_are_listed_and_known),
+		cmocka_unit_test(a_missing_table_fails_where_a_service_can_wait),
 		cmocka_unit_test(random_text_is_no_danger),
 	};
 
