@@ -8,7 +8,6 @@
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,12 +57,10 @@ void give_up(const char *format, ...)
 
 char *program_directory(void)
 {
-	char *path = realpath("/proc/self/exe", NULL), *directory;
+	char *directory = io_own_directory();
 
-	if (path == NULL)
+	if (directory == NULL)
 		give_up("/proc/self/exe: %s", strerror(errno));
-	directory = mem_strdup(dirname(path));
-	free(path);
 	return directory;
 }
 

@@ -262,10 +262,20 @@ static bool same_sockets(const struct entry *e, const struct master_entry *row,
 	    (e->listeners_count > 0 || !has_listeners(row->type, program));
 }
 
+/* The other services reach this one by its name, and expect its work: what its program should be. */
+static const char *expected_command(const struct master_entry *row, const struct program *program)
+{
+	for (size_t i = 0; row->type != ENTRY_INET && i < builtins_count; i++)
+		if (strcmp(builtins[i].name, row->name) == 0 &&
+		    program_find(builtins[i].command)->role != program->role)
+			return builtins[i].command;
+	return NULL;
+}
+
 static const struct program *program_of(const struct master_entry *row, conf_report *report,
     void *arg)
 {
-	const char *command = last_component(row->command), *nearest;
+	const char *command = last_component(row->command), *nearest, *expected;
 	const struct program *program = program_find(command);
 	char text[512];
 
@@ -276,7 +286,18 @@ static const struct program *program_of(const struct master_entry *row, conf_rep
 		    nearest != NULL ? "did you mean " : "see master(8) for those that there are",
 		    nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 		report(arg, CONF_ERROR, row->file, row->line, text);
-	} else if (program->note != NULL) {
+		return NULL;
+	}
+	expected = expected_command(row, program);
+	if (expected != NULL) {
+		snprintf(text, sizeof(text),
+		    "service %.60s: %.60s can't do its work, which others expect under this name; "
+		    "write %s, or name the service otherwise",
+		    row->name, row->command, expected);
+		report(arg, CONF_ERROR, row->file, row->line, text);
+		return NULL;
+	}
+	if (program->note != NULL) {
 		snprintf(text, sizeof(text), "service %s: %s %s", row->name, row->command,
 		    program->note);
 		report(arg, CONF_NOTE, row->file, row->line, text);
@@ -294,9 +315,19 @@ static const struct program *program_of(const struct master_entry *row, conf_rep
 bool entries_check(struct master_cf *cf, conf_report *report, void *arg)
 {
 	bool ok = true;
+	char text[256];
 
-	for (size_t i = 0; i < cf->count; i++)
-		ok &= program_of(&cf->entries[i], report, arg) != NULL;
+	for (size_t i = 0; i < cf->count; i++) {
+		const struct master_entry *row = &cf->entries[i];
+
+		ok &= program_of(row, report, arg) != NULL;
+		if (row->type != ENTRY_INET || net_port_is_known(row->name))
+			continue;
+		snprintf(text, sizeof(text),
+		    "service %.60s: /etc/services has no such port; write its number", row->name);
+		report(arg, CONF_ERROR, row->file, row->line, text);
+		ok = false;
+	}
 	return ok;
 }
 

@@ -110,7 +110,7 @@ _Noreturn static void become_program(const struct entry *e, uint32_t number, int
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-	path = mem_printf("%s/%s", conf_text(master.conf, "daemon_directory"), e->program->file);
+	path = mem_printf("%s/%s", conf_program_directory(master.conf), e->program->file);
 	add_argument(argv, &count, path);
 	add_argument(argv, &count, "-c");
 	add_argument(argv, &count, master.config_path);
@@ -337,15 +337,17 @@ void process_ended(pid_t pid, int status)
 	struct process *p = find_pid(pid);
 	struct entry *e;
 	bool bad, early, failed_start;
-	char path[512];
+	char *directory, path[512];
 
 	if (p == NULL)
 		return;
 	e = p->entry;
 	failed_start = !p->ready && !p->draining;
 	early = clock_now() - p->started < EARLY_MS * CLOCK_MS;
-	snprintf(path, sizeof(path), "%s/%s", conf_text(master.conf, "daemon_directory"),
+	directory = conf_program_directory(master.conf);
+	snprintf(path, sizeof(path), "%s/%s", directory,
 	    e->program->file == NULL ? "" : e->program->file);
+	free(directory);
 	process_forget(p);
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		log_warning("process %s pid %d exit status %d", path, (int)pid,

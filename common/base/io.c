@@ -169,6 +169,17 @@ int io_set_nonblocking(int fd)
 	return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+char *io_own_directory(void)
+{
+	char *path = realpath("/proc/self/exe", NULL), *slash;
+
+	if (path == NULL)
+		return NULL;
+	slash = strrchr(path, '/');
+	slash[slash == path] = '\0';
+	return path;
+}
+
 /* sockaddr_un holds 108 bytes; through /proc/self/fd any directory is short. */
 static int unix_address(struct sockaddr_un *address, int directory, const char *path)
 {

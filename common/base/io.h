@@ -23,6 +23,8 @@ int io_replace_file(int directory, const char *path, struct slice content, mode_
 ssize_t io_send_fd(int socket, const void *data, size_t len, int fd);
 ssize_t io_receive_fd(int socket, void *data, size_t len, int *fd);
 int io_set_nonblocking(int fd);
+/* The directory of the running program, on the heap; NULL with errno. */
+char *io_own_directory(void);
 /* Binds or connects a UNIX stream socket at a path relative to directory, however long the path
  * of that directory is. -1 with errno. bind replaces a socket that is there already, and
  * the listener does not block: who lost the race for a client must not wait for the next one. */

@@ -444,6 +444,18 @@ static void check_users(struct conf *conf, struct reporter *reporter)
 	}
 }
 
+static void check_programs(struct conf *conf, struct reporter *reporter)
+{
+	const char *file, *named = conf_text(conf, "daemon_directory");
+	unsigned line = line_of(conf, "daemon_directory", &file);
+
+	if (line != 0 && !has_our_programs(named))
+		complain(reporter, CONF_WARNING, file, line,
+		    "daemon_directory = %s: no program of Gatepost is there, so those beside the "
+		    "running one are used; remove the line",
+		    named);
+}
+
 struct culprit {
 	struct conf *conf;
 	struct setting *setting;
@@ -502,5 +514,6 @@ unsigned conf_check(struct conf *conf, conf_report *report, void *arg)
 	check_level(conf, &reporter);
 	check_origin(conf, &reporter);
 	check_users(conf, &reporter);
+	check_programs(conf, &reporter);
 	return reporter.errors;
 }

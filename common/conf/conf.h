@@ -49,6 +49,10 @@ int64_t conf_time(struct conf *, const char *name); /* nanoseconds */
 int64_t conf_number_for(struct conf *, const char *prefix, const char *suffix);
 int64_t conf_time_for(struct conf *, const char *prefix, const char *suffix);
 
+/* Where the programs of master.cf are, on the heap: daemon_directory, or the directory of the running
+ * program when that has none of ours (a main.cf of Postfix names its own; conf_check says so). */
+char *conf_program_directory(struct conf *);
+
 /* Expands $names in any text, as values are. On the heap; NULL with a reason on the heap. */
 char *conf_expand(struct conf *, const char *text, char **why);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/io.h"
 #include "common/base/mem.h"
 
 static const char no_domain[] = "localdomain";
@@ -44,6 +45,23 @@ void conf_forget_system(struct conf *conf)
 	free(conf->system_name);
 	if (conf->interfaces != NULL)
 		freeifaddrs(conf->interfaces);
+}
+
+bool has_our_programs(const char *directory)
+{
+	char *path = mem_printf("%s/rewrite", directory); /* Postfix has none of this name */
+	bool has = access(path, X_OK) == 0;
+
+	free(path);
+	return has;
+}
+
+char *conf_program_directory(struct conf *conf)
+{
+	const char *named = conf_text(conf, "daemon_directory");
+	char *own = has_our_programs(named) ? NULL : io_own_directory();
+
+	return own == NULL ? mem_strdup(named) : own;
 }
 
 static char *find_myhostname(struct conf *conf)

@@ -63,6 +63,8 @@ struct reporter {
 	unsigned checks;   /* of values, so far */
 	unsigned searches; /* for names like a misspelt one */
 };
+/* The directory has programs of Gatepost. */
+bool has_our_programs(const char *directory);
 void complain(struct reporter *, enum conf_severity, const char *file, unsigned line,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
 

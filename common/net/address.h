@@ -44,4 +44,7 @@ typedef int net_lender(const struct sockaddr *, socklen_t);
 int net_listen(const char *service, const char *interfaces, const char *protocols, int *fds,
     size_t limit, net_lender *lend, char **why);
 
+/* The port of such a service is a number, or a name that /etc/services has. */
+bool net_port_is_known(const char *service);
+
 #endif

@@ -147,6 +147,17 @@ static int open_interfaces(struct listening *l, const char *interfaces, const ch
 	return 0;
 }
 
+bool net_port_is_known(const char *service)
+{
+	const char *colon = strrchr(service, ':');
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
+
+	if (getaddrinfo(NULL, colon == NULL ? service : colon + 1, &hints, &list) != 0)
+		return false;
+	freeaddrinfo(list);
+	return true;
+}
+
 int net_listen(const char *service, const char *interfaces, const char *protocols, int *fds,
     size_t limit, net_lender *lend, char **why)
 {

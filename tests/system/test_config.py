@@ -40,6 +40,8 @@ MISTAKES = [
     ("master.cf", "smtp net n - y - - smtpd", "use inet, unix, unix-dgram, fifo or pass"),
     ("master.cf", "::1:25 inet n - y - - smtpd", "write [address]:port"),
     ("master.cf", "70000 inet n - y - - smtpd", "use 1 to 65535"),
+    ("master.cf", "127.0.0.1:nosuchport inet n - y - - smtpd", "write"),
+    ("master.cf", "qmgr unix n - n - 1 smtpd", "write qmgr"),
     ("master.cf", "127.0.0.1: inet n - y - - smtpd", "write host:port"),
     ("master.cf", "1.2.3.4:26 inet y - y - - smtpd", "write n in column 3"),
     ("master.cf", "../x unix n - y - - smtpd", "use one without /"),
@@ -61,6 +63,7 @@ DOUBTS = [
     ("main.cf", "message_size_limt = 5", "did you mean message_size_limit?"),
     ("main.cf", "smtpd_tls_security_level = may", "TLS comes later"),
     ("main.cf", "inet_interfaces = all", "remove one of them"),
+    ("main.cf", "daemon_directory = /usr/lib/postfix/sbin", "those beside the running one are used"),
     ("main.cf", "transport_maps = hash:/no/where", "make it with postmap hash:/no/where"),
     ("master.cf", "qmgr unix n - n 300 1 qmgr", "remove one of them"),
 ]
@@ -207,3 +210,8 @@ def test_explicit_and_default_values(scene):
     assert "message_size_limit = 10240000" in run("postconf", "-d").stdout
     run("postconf", "-c", scene.etc, "-e", "mail_name = Other Name")
     assert run("postconf", "-c", scene.etc, "mail_name").stdout == "mail_name = Other Name\n"
+
+
+def test_the_program_directory_of_postfix_does_no_harm(make_instance):
+    instance = make_instance(daemon_directory="/usr/lib/postfix/sbin").start()
+    instance.deliver()
