@@ -44,7 +44,7 @@ struct dict {
 	bool owns_watch;
 	struct stat opened;
 	deadline retry; /* when it could not be opened: worth another try from then on */
-	void *state; /* the type's own */
+	void *state;	/* the type's own */
 };
 
 extern const struct dict_type dict_type_hash, dict_type_btree, dict_type_texthash, dict_type_static,
