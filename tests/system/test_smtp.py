@@ -236,7 +236,8 @@ def test_only_one_sequence_ends_a_message(shared, ending):
 
 @pytest.mark.parametrize("garbage", [b"\x00" * 1000, b"\xff\xfe\r\n" * 30, b"\r\n" * 50, b"A" * 100000,
                                      b"GET / HTTP/1.1\r\n\r\n", b"EHLO \x00\r\nMAIL FROM:<\x01>\r\n",
-                                     b"DATA\r\n.\r\n.\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])
+                                     b"DATA\r\n.\r\n.\r\n", b"\x16\x03\x01\x02\x00\x01\x00"],
+                         ids=["NULs", "no ASCII", "empty lines", "a long line", "HTTP", "controls", "DATA first", "TLS"])
 def test_garbage_costs_only_its_own_session(shared, garbage):
     before = [p for p in shared.processes() if p[0].startswith("127")]
     with RawClient(shared.port) as c:
