@@ -47,9 +47,9 @@ void alias_open(void)
 		log_fatal("alias_maps: %s", why);
 }
 
-bool alias_changed(void)
+const char *alias_changed(void)
 {
-	return dict_maps_changed(maps);
+	return dict_maps_changed(maps) ? "alias_maps" : NULL;
 }
 
 static int find(struct slice name, struct arena *arena, struct slice *value, struct verdict *v)

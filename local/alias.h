@@ -10,8 +10,8 @@
 
 /* Opens alias_maps; ends the process with a reason when it can't. */
 void alias_open(void);
-/* The table changed on disk since it was opened. */
-bool alias_changed(void);
+/* The parameter whose table changed on disk since it was opened, or NULL. */
+const char *alias_changed(void);
 
 /* Looks a local name up: with its extension first, then without. 1: targets (in the arena), *name is the
  * key that matched, *owner the address for errors when there is owner-NAME, else empty; 0: no

@@ -160,7 +160,7 @@ static void unknown_user(struct recipient *r, const struct local_name *name)
 	struct verdict v = { 0 };
 	char *why = NULL;
 
-	if (alias_changed()) {
+	if (alias_changed() != NULL) {
 		service_retire("an alias table has changed");
 		verdict_set(&v, OUTCOME_DEFERRED, "4.3.0", "an alias table has changed");
 	} else if (setting[0] == '\0') {

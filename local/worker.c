@@ -26,19 +26,6 @@ static bool is_consistent(const struct msg_deliver *m, int fd)
 	    (fd != -1 || m->content.len == m->content_size);
 }
 
-/* An alias table that was rebuilt is read by a new process; looked at once a second. */
-static void look_at_tables(void)
-{
-	static deadline next;
-	deadline now = clock_now();
-
-	if (now < next)
-		return;
-	next = now + CLOCK_SECOND;
-	if (alias_changed())
-		service_retire("an alias table has changed");
-}
-
 static void run_deliver(struct request *request, struct frame *frame)
 {
 	const struct msg_deliver *m = frame->message;
@@ -62,7 +49,7 @@ static void run_deliver(struct request *request, struct frame *frame)
 		service_session_end();
 		return;
 	}
-	look_at_tables();
+	service_look_at_tables(alias_changed);
 	for (size_t i = 0; i < count; i++) {
 		struct delivery_times times = { .start_us = clock_wall_us() };
 		struct verdict v = { 0 };

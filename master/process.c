@@ -83,6 +83,17 @@ static void add_number(const char **argv, size_t *count, const char *option, uin
 	add_argument(argv, count, mem_printf("%llu", (unsigned long long)value));
 }
 
+/* On the heap. */
+static char *program_path(const struct entry *e)
+{
+	char *directory = conf_program_directory(master.conf);
+	char *path = mem_printf("%s/%s", directory,
+	    e->program->file == NULL ? "" : e->program->file);
+
+	free(directory);
+	return path;
+}
+
 /* In the child: the descriptors at their places, nothing else, and the program. */
 _Noreturn static void become_program(const struct entry *e, uint32_t number, int control)
 {
@@ -110,7 +121,7 @@ _Noreturn static void become_program(const struct entry *e, uint32_t number, int
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-	path = mem_printf("%s/%s", conf_program_directory(master.conf), e->program->file);
+	path = program_path(e);
 	add_argument(argv, &count, path);
 	add_argument(argv, &count, "-c");
 	add_argument(argv, &count, master.config_path);
@@ -337,17 +348,14 @@ void process_ended(pid_t pid, int status)
 	struct process *p = find_pid(pid);
 	struct entry *e;
 	bool bad, early, failed_start;
-	char *directory, path[512];
+	char *path;
 
 	if (p == NULL)
 		return;
 	e = p->entry;
 	failed_start = !p->ready && !p->draining;
 	early = clock_now() - p->started < EARLY_MS * CLOCK_MS;
-	directory = conf_program_directory(master.conf);
-	snprintf(path, sizeof(path), "%s/%s", directory,
-	    e->program->file == NULL ? "" : e->program->file);
-	free(directory);
+	path = program_path(e);
 	process_forget(p);
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		log_warning("process %s pid %d exit status %d", path, (int)pid,
@@ -355,8 +363,10 @@ void process_ended(pid_t pid, int status)
 	if (WIFSIGNALED(status))
 		log_warning("process %s pid %d killed by signal %d", path, (int)pid,
 		    WTERMSIG(status));
-	if (master.stopping)
+	if (master.stopping) {
+		free(path);
 		return;
+	}
 	bad = (WIFEXITED(status) && WEXITSTATUS(status) != 0) ||
 	    (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && WTERMSIG(status) != SIGTERM);
 	e->failed_starts += failed_start;
@@ -364,6 +374,7 @@ void process_ended(pid_t pid, int status)
 		throttle(e, path);
 	else if (bad && early)
 		rest(e);
+	free(path);
 	task_list_wake_all(&e->changed);
 	entry_attend(e);
 }
