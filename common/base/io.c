@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -171,10 +172,15 @@ int io_set_nonblocking(int fd)
 
 char *io_own_directory(void)
 {
-	char *path = realpath("/proc/self/exe", NULL), *slash;
+	/* Not realpath(3): a program that an upgrade has replaced is no file any more. */
+	char *path = mem_alloc(PATH_MAX), *slash;
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
 
-	if (path == NULL)
+	if (len == -1) {
+		free(path);
 		return NULL;
+	}
+	path[len] = '\0';
 	slash = strrchr(path, '/');
 	slash[slash == path] = '\0';
 	return path;

@@ -3,11 +3,12 @@
 files and large sites say is none."""
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import Instance, needs_root, run
+from conftest import BIN, Instance, needs_root, run
 
 # Each is told with its file and line, and with this word of the remedy; nothing starts.
 MISTAKES = [
@@ -212,6 +213,12 @@ def test_explicit_and_default_values(scene):
     assert run("postconf", "-c", scene.etc, "mail_name").stdout == "mail_name = Other Name\n"
 
 
-def test_the_program_directory_of_postfix_does_no_harm(make_instance):
-    instance = make_instance(daemon_directory="/usr/lib/postfix/sbin").start()
+def test_the_program_directory_of_postfix_does_no_harm(make_instance, workspace):
+    """Not even when an upgrade has replaced the running master."""
+    programs = workspace / "bin"
+    shutil.copytree(BIN, programs, symlinks=True)
+    instance = make_instance(daemon_directory="/usr/lib/postfix/sbin")
+    subprocess.run([programs / "gatepost", "-c", instance.etc, "start"], check=True, capture_output=True, timeout=60)
+    shutil.copy(programs / "master", programs / "new")
+    (programs / "new").rename(programs / "master")
     instance.deliver()
