@@ -25,13 +25,13 @@ CFLAGS ?= -g
 DIALECT = -std=c11 -D_GNU_SOURCE -I.
 ALL_CFLAGS = $(DIALECT) -MMD -MP -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wpointer-arith -Wwrite-strings $(HARDENING) $(CPPFLAGS) $(CFLAGS)
-LIBRARIES = -lev -lseccomp -lpcre2-8 -ldb -lbsd -lpthread
+LIBRARIES = -lev -lseccomp -lpcre2-8 -ldb -lbsd -lunbound -lpthread
 LINK = $(CC) $(LINK_HARDENING) $(LDFLAGS)
 # In a recipe: sub-makes run as many jobs as there are processors, unless -j said otherwise.
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 LAYERS = base log task net ipc conf dict mail queue service
-PROGRAM_FOLDERS = master smtpd cleanup rewrite qmgr local support admin
+PROGRAM_FOLDERS = master smtpd cleanup rewrite qmgr smtp local bounce postdrop support admin
 
 folder_sources = $(filter-out %_main.c,$(wildcard $(1)/*.c))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

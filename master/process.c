@@ -55,7 +55,8 @@ static unsigned processors(void)
 	return count < 1 ? 1 : (unsigned)count;
 }
 
-/* The most processes of the entry. maxproc counts sessions (DESIGN: an explicit number is the most at
+/* The most processes of the entry. An agent is alone, so that a new queue manager meets the one that
+ * still has deliveries of the last. maxproc counts sessions (DESIGN: an explicit number is the most at
  * once over all processes). */
 static unsigned process_limit(const struct entry *e)
 {
@@ -66,7 +67,9 @@ static unsigned process_limit(const struct entry *e)
 	if (e->program->kind == PROGRAM_SERVER && e->maxproc > 0)
 		return (unsigned)((uint64_t)e->maxproc / limit);
 	if (e->program->kind == PROGRAM_WORKER)
-		return e->program->role == ROLE_PROXYMAP ? 8 : processors();
+		return e->program->role == ROLE_PROXYMAP ? 8
+		    : e->program->role == ROLE_AGENT	 ? 1
+							 : processors();
 	return (unsigned)conf_number(master.conf, "default_process_limit");
 }
 

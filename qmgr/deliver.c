@@ -188,7 +188,7 @@ static int ask_agent(struct delivery *d, struct channel *c, struct slice *why, s
     bool *down)
 {
 	struct request *r = request_open(c, &table_deliver, &d->question,
-	    d->loaded == NULL ? -1 : d->loaded->large_fd, true,
+	    d->loaded == NULL ? -1 : d->loaded->large_fd, false,
 	    deadline_after(CONNECT_SECONDS * CLOCK_SECOND));
 	struct frame *f = r == NULL ? NULL
 				    : request_receive(r, deadline_after(settings.daemon_timeout));
@@ -212,7 +212,7 @@ static int ask_agent(struct delivery *d, struct channel *c, struct slice *why, s
 		*why = d->job->message->rcpts[d->job->index[0]].reason;
 		*dsn = d->job->message->rcpts[d->job->index[0]].dsn;
 	}
-	request_close(r);
+	d->job->request = r;
 	return 0;
 }
 

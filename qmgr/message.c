@@ -144,9 +144,25 @@ static void keep_undeliverable(struct message *m)
 		SLICE("undeliverable for good; failure notices are not part of this version") });
 }
 
-/* Records recipients [from, to) of the job or all, and the time of the next attempt. */
-static void record(struct message *m, const size_t *index, size_t count, int64_t due_us)
+/* The agent need not keep the outcomes any longer. It must not wait: an agent that takes nothing has
+ * to keep them. */
+static void recorded(void *arg, int error)
 {
+	struct request *agent = arg;
+	struct msg_heard heard = { 0 };
+
+	if (error == 0 || error == ENOENT)
+		request_send(agent, &table_heard, &heard, -1, true, deadline_after(0));
+	request_close(agent);
+}
+
+/* Records the recipients of the job, or none, and the time of the next attempt. Takes the agent's
+ * request, which may be NULL. */
+static void record(struct message *m, const struct job *job, int64_t due_us)
+{
+	const size_t *index = job == NULL ? NULL : job->index;
+	size_t count = job == NULL ? 0 : job->count;
+	struct request *agent = job == NULL ? NULL : job->request;
 	struct store_status *status = mem_alloc_array(count + 1, sizeof(*status));
 
 	for (size_t i = 0; i < count; i++) {
@@ -155,12 +171,12 @@ static void record(struct message *m, const size_t *index, size_t count, int64_t
 		status[i] = (struct store_status){ index[i], state_of(r->progress), r->dsn,
 			r->reason };
 	}
-	store_status(store, m->id, status, count, due_us, NULL, NULL);
+	store_status(store, m->id, status, count, due_us, agent == NULL ? NULL : recorded, agent);
 	free(status);
 }
 
-/* All jobs of this round are over. index: the recipients whose outcome is not recorded yet. */
-static void settle(struct message *m, const size_t *index, size_t count)
+/* All jobs of this round are over. last: the one whose outcomes are not recorded yet, or NULL. */
+static void settle(struct message *m, const struct job *last)
 {
 	int64_t now = clock_wall_us(), due = 0;
 	size_t deferred = count_progress(m, DEFERRED), bounced = count_progress(m, BOUNCED);
@@ -172,7 +188,7 @@ static void settle(struct message *m, const size_t *index, size_t count)
 	}
 	if (deferred > 0)
 		due = next_attempt_us(m, now);
-	record(m, index, count, due);
+	record(m, last, due);
 	if (deferred > 0)
 		due_add(m->id, due, m->memory);
 	else if (bounced > 0)
@@ -187,9 +203,9 @@ void message_job_done(struct job *job)
 	struct message *m = job->message;
 
 	if (--m->open_jobs == 0)
-		settle(m, job->index, job->count);
+		settle(m, job);
 	else
-		record(m, job->index, job->count, 0);
+		record(m, job, 0);
 	free(job);
 }
 
@@ -316,7 +332,7 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 	free(routes);
 	free(index);
 	if (--m->open_jobs == 0)
-		settle(m, NULL, 0);
+		settle(m, NULL);
 }
 
 void message_activate(struct message *m)
@@ -337,7 +353,7 @@ void message_activate(struct message *m)
 	if (count > 0)
 		route_all(m, open, count);
 	else
-		settle(m, NULL, 0);
+		settle(m, NULL);
 	free(open);
 }
 

@@ -73,6 +73,8 @@ struct job {
 	struct message *message;
 	struct destination *destination;
 	bool alone; /* nothing else of its transport runs meanwhile */
+	struct request
+	    *request; /* the agent waits to hear that its outcomes are recorded; or NULL */
 	size_t count;
 	size_t index[]; /* of message->rcpts */
 };

@@ -23,7 +23,8 @@ void delivery_log(const struct msg_deliver *, size_t at, const struct delivery_t
 /* Begins a delivery that shall be made once. NULL: it was asked for before, by a queue manager that is
  * gone, and the request has its answer. Waits as long as such a delivery runs. */
 struct delivery_run *delivery_begin(struct request *, const struct msg_deliver *);
-/* Sends the outcomes, or keeps them for the next who asks for the same. Waits. */
+/* Sends the outcomes, and keeps them for the next who asks for the same until the queue manager says that
+ * they are on stable storage. Waits. */
 void delivery_end(struct delivery_run *, struct request *, const struct msg_outcomes *);
 
 #endif

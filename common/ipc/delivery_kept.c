@@ -70,10 +70,16 @@ static void forget(struct delivery_run *run)
 	free(run);
 }
 
+/* True: they are on stable storage there, and need not be told again. */
 static bool tell(struct request *r, const struct msg_outcomes *outcomes)
 {
-	return request_send(r, &table_outcomes, outcomes, -1, true,
-		   deadline_after(SEND_SECONDS * CLOCK_SECOND)) == 0;
+	struct frame *f;
+
+	if (request_send(r, &table_outcomes, outcomes, -1, true,
+		deadline_after(SEND_SECONDS * CLOCK_SECOND)) == -1)
+		return false;
+	f = request_receive(r, deadline_after(PATIENCE_SECONDS * CLOCK_SECOND));
+	return f != NULL && f->table == &table_heard;
 }
 
 /* Nobody has heard of it: the next who asks will. The oldest goes when there are too many. */
@@ -81,8 +87,8 @@ static void keep(struct delivery_run *run)
 {
 	struct delivery_run *old = TAILQ_FIRST(&runs);
 
-	log_warning("%.*s: the queue manager is gone before it heard the outcome", (int)run->id.len,
-	    run->id.data);
+	log_warning("%.*s: the queue manager is gone before it recorded the outcome",
+	    (int)run->id.len, run->id.data);
 	if (++kept_count <= KEPT_LIMIT)
 		return;
 	while (!old->done || old->askers > 0)
@@ -137,15 +143,21 @@ struct delivery_run *delivery_begin(struct request *r, const struct msg_deliver 
 
 void delivery_end(struct delivery_run *run, struct request *r, const struct msg_outcomes *o)
 {
-	run->told = tell(r, o);
 	run->outcomes = (struct msg_outcomes){
 		.index = run->index,
 		.outcome = copy_numbers(run->arena, o->outcome),
 		.dsn = copy_texts(run->arena, o->dsn),
 		.text = copy_texts(run->arena, o->text),
 		.destination_down = o->destination_down,
+		.remote = copy_texts(run->arena, o->remote),
+		.diagnostic = copy_texts(run->arena, o->diagnostic),
+		.success = copy_numbers(run->arena, o->success),
 	};
 	run->done = true;
+	run->askers++;
 	task_list_wake_all(&run->waiters);
+	if (tell(r, &run->outcomes))
+		run->told = true;
+	run->askers--;
 	settle(run);
 }

@@ -97,6 +97,56 @@ static const struct wire_member outcomes_members[] = {
 	WIRE(struct msg_outcomes, 3, dsn, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_outcomes, 4, text, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_outcomes, 5, destination_down, O, 1),
+	WIRE(struct msg_outcomes, 6, remote, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_outcomes, 7, diagnostic, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_outcomes, 8, success, O, RCPTS_PER_FRAME),
+};
+static const struct wire_member heard_members[] = {
+	WIRE(struct msg_heard, 1, count, O, RCPTS_PER_FRAME),
+};
+static const struct wire_member dns_members[] = {
+	WIRE(struct msg_dns, 1, name, RC, 255),
+	WIRE(struct msg_dns, 2, type, R, UINT16_MAX),
+};
+static const struct wire_member dns_answer_members[] = {
+	WIRE(struct msg_dns_answer, 1, status, R, DNS_BAD_NAME),
+	WIRE(struct msg_dns_answer, 2, secure, O, 1),
+	WIRE(struct msg_dns_answer, 3, ttl, O, 86400),
+	WIRE(struct msg_dns_answer, 4, canonical, CLEAN, 255),
+	WIRE(struct msg_dns_answer, 5, preference, O, DNS_ANSWER_LIMIT),
+	WIRE(struct msg_dns_answer, 6, data, CLEAN, DNS_ANSWER_LIMIT),
+	WIRE(struct msg_dns_answer, 7, why, CLEAN, TEXT_LIMIT),
+};
+static const struct wire_member dial_members[] = {
+	WIRE(struct msg_dial, 1, path, RC, NAME_LIMIT),
+};
+static const struct wire_member dialed_members[] = {
+	WIRE(struct msg_dialed, 1, error, O, INT32_MAX),
+	WIRE(struct msg_dialed, 2, why, CLEAN, TEXT_LIMIT),
+};
+static const struct wire_member notice_members[] = {
+	WIRE(struct msg_notice, 1, kind, R, NOTICE_SUCCESS),
+	WIRE(struct msg_notice, 2, id, RC, ID_LIMIT),
+	WIRE(struct msg_notice, 3, sender, CLEAN, ADDRESS_LIMIT),
+	WIRE(struct msg_notice, 4, arrival_us, O, ANY),
+	WIRE(struct msg_notice, 5, flags, O, ANY),
+	WIRE(struct msg_notice, 6, envid, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_notice, 7, ret, O, 2),
+	WIRE(struct msg_notice, 8, content, O, CHUNK_LIMIT),
+	WIRE(struct msg_notice, 9, content_size, O, ANY),
+	WIRE(struct msg_notice, 10, content_offset, O, ANY),
+	WIRE(struct msg_notice, 11, retry_until_us, O, ANY),
+};
+static const struct wire_member notice_rcpts_members[] = {
+	WIRE(struct msg_notice_rcpts, 1, address, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 2, original, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 3, orcpt, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 4, notify, R, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 5, dsn, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 6, reason, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 7, remote, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 8, diagnostic, RC, RCPTS_PER_FRAME),
+	WIRE(struct msg_notice_rcpts, 9, success, R, RCPTS_PER_FRAME),
 };
 static const struct wire_member resolve_members[] = {
 	WIRE(struct msg_resolve, 1, sender, CLEAN, ADDRESS_LIMIT),
@@ -200,22 +250,6 @@ static const struct wire_member admin_members[] = {
 static const struct wire_member admin_line_members[] = {
 	WIRE(struct msg_admin_line, 1, text, CLEAN, TEXT_LIMIT),
 };
-
-/* name of the struct without msg_, frame type, a descriptor travels with it */
-#define ALL_MESSAGES(row)                                                                          \
-	row(admit, 1, false) row(rcpts, 2, false) row(data, 3, false) row(end, 4, false)           \
-	    row(reply, 5, false) row(store, 6, false) row(large_wanted, 7, false) row(large_file,  \
-		8, true) row(large_done, 9, false) row(deliver, 10, true) row(outcomes, 11, false) \
-		row(resolve, 12, false) row(resolved, 13, false) row(expand, 14, false)            \
-		    row(expanded, 15, false) row(rewrite, 16, false) row(rewritten, 17, false)     \
-			row(lookup, 18, false) row(looked_up, 19, false) row(user, 20, false)      \
-			    row(user_info, 21, false) row(list, 22, false)                         \
-				row(list_entry, 23, false) row(list_end, 24, false)                \
-				    row(ready, 25, false) row(load, 26, false)                     \
-					row(connect, 27, false) row(connected, 28, true)           \
-					    row(accept, 29, true) row(drain, 30, false)            \
-						row(wakeup, 31, false) row(admin, 32, false)       \
-						    row(admin_line, 33, false)
 
 #define DEFINE(name, type, fd)                                                                     \
 	const struct wire_table table_##name = WIRE_TABLE(#name, type, struct msg_##name,          \

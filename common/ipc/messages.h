@@ -19,7 +19,8 @@ enum {
 	TEXT_LIMIT = 8192,
 	CHUNK_LIMIT = 65536, /* content bytes in one frame */
 	RCPTS_PER_FRAME = 100,
-	EXPANSION_LIMIT = 1000 /* addresses that one frame of recipients may become */
+	EXPANSION_LIMIT = 1000, /* addresses that one frame of recipients may become */
+	DNS_ANSWER_LIMIT = 100	/* records of one answer */
 };
 
 /* --- admission: smtpd, pickup, bounce, local -> cleanup ------------------------------------------
@@ -86,7 +87,7 @@ struct msg_large_done {
 };
 
 /* --- delivery: qmgr -> agents --------------------------------------------------------------------
- * deliver (last), answered by outcomes (last). Content is in the frame when it is small; else in
+ * deliver, answered by outcomes (last), then heard (last). Content is in the frame when it is small; else in
  * the descriptor, from content_offset on, content_size bytes. */
 struct msg_deliver {
 	struct slice id;
@@ -107,12 +108,87 @@ struct msg_deliver {
 	struct slice client_name, client_address, client_port, client_helo, protocol;
 };
 enum outcome { OUTCOME_SENT = 1, OUTCOME_DEFERRED = 2, OUTCOME_BOUNCED = 3 };
+/* Who tells a sender that asked for NOTIFY=SUCCESS (RFC 3461, section 5.2). */
+enum success {
+	SUCCESS_DELIVERED = 0, /* it is in the mailbox: we tell */
+	SUCCESS_RELAYED,       /* the next server knows no DSN: we tell that it went there */
+	SUCCESS_PASSED,	       /* the next server was asked to tell */
+	SUCCESS_EXPANDED       /* it became several recipients, of which we tell nothing */
+};
 struct msg_outcomes {
 	struct wire_numbers index;
 	struct wire_numbers outcome; /* enum outcome */
 	struct wire_texts dsn;	     /* "2.0.0" */
 	struct wire_texts text;	     /* the reason, as in the log line's parentheses */
 	uint64_t destination_down;   /* 1: nobody at this nexthop can be reached now */
+	/* For notices; each list is empty or as long as the others. */
+	struct wire_texts remote;     /* the name of the server that answered, or empty */
+	struct wire_texts diagnostic; /* "smtp; 550 5.1.1 ...", "x-unix; ...", or empty */
+	struct wire_numbers success;  /* enum success, of sent ones */
+};
+/* qmgr -> agent, last, in the same request: the outcomes are on stable storage. Until it comes, they
+ * are kept for another qmgr. */
+struct msg_heard {
+	uint64_t count; /* of the outcomes */
+};
+
+/* --- names: smtp -> resolver ---------------------------------------------------------------------
+ * Answered by dns_answer. For MX, data are host names in the answer's order ("" for the null MX) and
+ * preference runs parallel; for A and AAAA, addresses as text. */
+enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28 };
+enum dns_status {
+	DNS_OK = 1,
+	DNS_NO_NAME,   /* NXDOMAIN */
+	DNS_NO_DATA,   /* the name has none of this type */
+	DNS_TRY_AGAIN, /* time-out, SERVFAIL, a bogus answer */
+	DNS_BAD_NAME   /* no name that can be asked for */
+};
+struct msg_dns {
+	struct slice name; /* without a final dot; A-labels */
+	uint64_t type;	   /* enum dns_type */
+};
+struct msg_dns_answer {
+	uint64_t status;	/* enum dns_status */
+	uint64_t secure;	/* 1: validated by DNSSEC */
+	uint64_t ttl;		/* seconds; at most a day */
+	struct slice canonical; /* where CNAMEs led; the name itself without any */
+	struct wire_numbers preference;
+	struct wire_texts data;
+	struct slice why; /* for status other than OK: words for the log */
+};
+
+/* --- sockets by name: smtp (LMTP) -> dialer ------------------------------------------------------
+ * Answered by dialed, with the connected descriptor or why there is none. */
+struct msg_dial {
+	struct slice path; /* of a UNIX socket; relative to the queue directory */
+};
+struct msg_dialed {
+	uint64_t error; /* 0, or errno */
+	struct slice why;
+};
+
+/* --- notices: qmgr -> bounce ---------------------------------------------------------------------
+ * notice (with a read-only descriptor when content is large), notice_rcpts... (the last one last).
+ * Answered by one reply (last): 250 when all notices that are due are on stable storage, or none is;
+ * 4xx: to be asked for again. All recipients come, whatever their notify says: bounce chooses. */
+enum notice_kind { NOTICE_FAILURE = 1, NOTICE_DELAY, NOTICE_SUCCESS };
+struct msg_notice {
+	uint64_t kind; /* enum notice_kind */
+	struct slice id, sender;
+	int64_t arrival_us;
+	uint64_t flags; /* enum admit_flag */
+	struct slice envid;
+	uint64_t ret;
+	struct slice content; /* when small; else in the descriptor */
+	uint64_t content_size, content_offset;
+	int64_t retry_until_us; /* of a delay notice */
+};
+/* The lists run parallel. */
+struct msg_notice_rcpts {
+	struct wire_texts address, original, orcpt;
+	struct wire_numbers notify;
+	struct wire_texts dsn, reason, remote, diagnostic; /* as in outcomes */
+	struct wire_numbers success;			   /* enum success, for NOTICE_SUCCESS */
 };
 
 /* --- addresses: smtpd, cleanup, qmgr, local -> rewrite -------------------------------------------
@@ -247,12 +323,53 @@ struct msg_admin_line {
 }; /* and a reply (last): 250, or 5xx and why */
 
 /* --- tables of the above, one per struct ---------------------------------------------------------- */
-extern const struct wire_table table_admit, table_rcpts, table_data, table_end, table_reply,
-    table_store, table_large_wanted, table_large_file, table_large_done, table_deliver,
-    table_outcomes, table_resolve, table_resolved, table_expand, table_expanded, table_rewrite,
-    table_rewritten, table_lookup, table_looked_up, table_user, table_user_info, table_list,
-    table_list_entry, table_list_end, table_ready, table_load, table_connect, table_connected,
-    table_accept, table_drain, table_wakeup, table_admin, table_admin_line;
+/* name of the struct without msg_, frame type, a descriptor may travel with it */
+/* clang-format off */
+#define ALL_MESSAGES(row) \
+	row(admit, 1, false) \
+	row(rcpts, 2, false) \
+	row(data, 3, false) \
+	row(end, 4, false) \
+	row(reply, 5, false) \
+	row(store, 6, false) \
+	row(large_wanted, 7, false) \
+	row(large_file, 8, true) \
+	row(large_done, 9, false) \
+	row(deliver, 10, true) \
+	row(outcomes, 11, false) \
+	row(resolve, 12, false) \
+	row(resolved, 13, false) \
+	row(expand, 14, false) \
+	row(expanded, 15, false) \
+	row(rewrite, 16, false) \
+	row(rewritten, 17, false) \
+	row(lookup, 18, false) \
+	row(looked_up, 19, false) \
+	row(user, 20, false) \
+	row(user_info, 21, false) \
+	row(list, 22, false) \
+	row(list_entry, 23, false) \
+	row(list_end, 24, false) \
+	row(ready, 25, false) \
+	row(load, 26, false) \
+	row(connect, 27, false) \
+	row(connected, 28, true) \
+	row(accept, 29, true) \
+	row(drain, 30, false) \
+	row(wakeup, 31, false) \
+	row(admin, 32, false) \
+	row(admin_line, 33, false) \
+	row(heard, 34, false) \
+	row(dns, 35, false) \
+	row(dns_answer, 36, false) \
+	row(dial, 37, false) \
+	row(dialed, 38, true) \
+	row(notice, 39, true) \
+	row(notice_rcpts, 40, false)
+/* clang-format on */
+#define DECLARE_MESSAGE(name, type, takes_fd) extern const struct wire_table table_##name;
+ALL_MESSAGES(DECLARE_MESSAGE)
+#undef DECLARE_MESSAGE
 
 /* All of them, ended by NULL; and the one with this frame type, or NULL. */
 extern const struct wire_table *const messages[];

@@ -69,7 +69,7 @@ bool landlock_restrict(const struct sandbox_row *row, int queue, int log_directo
 	if (version < 1)
 		return false;
 	attr.files = all_accesses(version);
-	if (version >= 4)
+	if (version >= 4 && !(row->sockets & SOCKETS_INET))
 		attr.net = NET_BIND_TCP | NET_CONNECT_TCP;
 	if (version >= 6)
 		attr.scoped = SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS;

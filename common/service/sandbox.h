@@ -18,6 +18,8 @@ enum sandbox_files {
 	FILES_LOG,   /* the log's directory */
 };
 
+enum sandbox_sockets { SOCKETS_NONE = 0, SOCKETS_LOCAL = 1, SOCKETS_INET = 2 };
+
 struct sandbox_row {
 	const char *program;
 	enum sandbox_owner owner;
@@ -25,7 +27,8 @@ struct sandbox_row {
 	enum sandbox_files files;
 	bool writes_files; /* by descriptors that it holds or is given */
 	bool threads;
-	bool local_sockets; /* may make UNIX sockets (name service) */
+	unsigned sockets; /* enum sandbox_sockets: what it may make and connect */
+	bool loads_code;  /* libraries that are loaded late (name service) */
 	const char *does;   /* for status and documentation */
 };
 

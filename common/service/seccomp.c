@@ -157,11 +157,22 @@ static void allow_memory(scmp_filter_ctx filter, bool with_code)
 				      SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)));
 }
 
-static void allow_local_sockets(scmp_filter_ctx filter)
+static void allow_sockets(scmp_filter_ctx filter, unsigned sockets)
 {
-	check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX)));
+	static const struct {
+		unsigned sockets;
+		int family;
+	} families[] = { { SOCKETS_LOCAL, AF_UNIX }, { SOCKETS_INET, AF_INET },
+		{ SOCKETS_INET, AF_INET6 } };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(families); i++)
+		if (sockets & families[i].sockets)
+			check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+			    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i].family)));
 	check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0));
+	/* The address to speak from. */
+	if (sockets & SOCKETS_INET)
+		check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0));
 }
 
 void seccomp_restrict(const struct sandbox_row *row)
@@ -172,7 +183,7 @@ void seccomp_restrict(const struct sandbox_row *row)
 		log_fatal("seccomp: no filter can be made");
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
 	add(filter, SCMP_ACT_ALLOW, allowed, ARRAY_LENGTH(allowed));
-	allow_memory(filter, row->local_sockets);
+	allow_memory(filter, row->loads_code);
 	allow_descriptor_operations(filter);
 	/* The limits of this process, not of its neighbours. */
 	check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
@@ -187,8 +198,8 @@ void seccomp_restrict(const struct sandbox_row *row)
 		add(filter, SCMP_ACT_ALLOW, queue_calls, ARRAY_LENGTH(queue_calls));
 	if (row->threads)
 		allow_threads(filter);
-	if (row->local_sockets) {
-		allow_local_sockets(filter);
+	if (row->sockets != SOCKETS_NONE) {
+		allow_sockets(filter, row->sockets);
 	} else {
 		check(seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 0));
 		check(seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, SCMP_SYS(connect), 0));

@@ -30,7 +30,8 @@ static void make(struct request *r, struct frame *first)
 	while (!may_end)
 		task_yield();
 	delivery_end(run, r,
-	    &(struct msg_outcomes){ { &index, 1 }, { &outcome, 1 }, { &dsn, 1 }, { &text, 1 }, 0 });
+	    &(struct msg_outcomes){
+		{ &index, 1 }, { &outcome, 1 }, { &dsn, 1 }, { &text, 1 }, .destination_down = 0 });
 }
 
 static const struct handler handlers[] = {
@@ -65,18 +66,25 @@ static struct request *ask(uint64_t index)
 		.original = { &empty, 1 },
 		.orcpt = { &empty, 1 } };
 
-	return request_open(manager, &table_deliver, &m, -1, true, DEADLINE_NEVER);
+	return request_open(manager, &table_deliver, &m, -1, false, DEADLINE_NEVER);
 }
 
-static void hear(struct request *r)
+/* is_recorded: and says that the outcomes are on stable storage. */
+static void hear(struct request *r, bool is_recorded)
 {
+	struct msg_heard heard = { 1 };
 	struct frame *f = request_receive(r, deadline_after(10 * CLOCK_SECOND));
 
 	assert_non_null(f);
 	assert_int_equal(((struct msg_outcomes *)f->message)->index.items[0], 7);
 	assert_true(slice_equal(((struct msg_outcomes *)f->message)->text.items[0],
 	    SLICE("delivered")));
+	if (is_recorded)
+		assert_int_equal(request_send(r, &table_heard, &heard, -1, true, DEADLINE_NEVER),
+		    0);
 	request_close(r);
+	for (int i = 0; i < 20; i++)
+		task_yield();
 }
 
 static void yield_often(void)
@@ -106,7 +114,7 @@ static void run(void *arg)
 	yield_often();
 	assert_int_equal(made, 1);
 	may_end = true;
-	hear(r);
+	hear(r, true);
 
 	may_end = false;
 	r = ask(7); /* a later round is another delivery */
@@ -118,9 +126,10 @@ static void run(void *arg)
 	may_end = true; /* it ends while nobody listens */
 	yield_often();
 	new_manager();
-	hear(ask(7));
+	hear(ask(7), false); /* a manager that dies before it has recorded it asks again */
+	hear(ask(7), true);
 	assert_int_equal(made, 2);
-	hear(ask(7)); /* heard once, forgotten */
+	hear(ask(7), true); /* recorded, forgotten */
 	assert_int_equal(made, 3);
 	channel_close(manager);
 	yield_often();
