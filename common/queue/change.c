@@ -214,6 +214,26 @@ void store_release(struct store *s, struct slice id, store_done *done, void *arg
 	note(s, id, RECORD_RELEASE, done, arg);
 }
 
+void store_mark(struct store *s, struct slice id, uint64_t marks, store_done *done, void *arg)
+{
+	struct entry *e = entry_living(s, id);
+	struct record_mark r = { id, marks };
+	struct append *a;
+
+	if (e == NULL || marks > RECORD_MARKS_LIMIT) {
+		log_answer(s, done, arg, e == NULL ? ENOENT : EINVAL);
+		return;
+	}
+	a = append_new(RECORD_MARK, e);
+	if (!append_encode(a, &record_mark_table, &r))
+		panic("queue id of %zu bytes in the index", id.len);
+	a->done = done;
+	a->arg = arg;
+	a->lazy = done == NULL;
+	e->marks |= (uint8_t)marks;
+	log_submit(s, a);
+}
+
 void store_delete(struct store *s, struct slice id, store_done *done, void *arg)
 {
 	note(s, id, RECORD_DONE, done, arg);

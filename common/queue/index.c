@@ -109,6 +109,7 @@ struct entry *entry_add(struct store *s, const struct record_message *m)
 	e->deaths = (uint32_t)m->deaths;
 	e->open_attempts = (uint32_t)m->open_attempts;
 	e->held = m->held != 0;
+	e->marks = (uint8_t)m->marks;
 	if (e->rcpt_count > STATES_IN_WORD)
 		e->states.words = mem_alloc_array(e->rcpt_count / STATES_IN_WORD + 1,
 		    sizeof(uint64_t));
@@ -209,5 +210,6 @@ void entry_summary(const struct entry *e, struct store_summary *out)
 		.attempts = e->attempts,
 		.deaths = e->deaths,
 		.held = e->held,
+		.marks = e->marks,
 	};
 }

@@ -123,6 +123,7 @@ struct entry {
 	uint32_t rcpt_count, rcpt_open, attempts, deaths, open_attempts;
 	bool arriving : 1, held : 1, large : 1, in_doubt : 1, linked : 1, copying : 1, gone : 1;
 	bool has_many : 1;
+	uint8_t marks;
 	char id[];
 };
 RB_HEAD(entry_tree, entry);

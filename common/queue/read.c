@@ -164,6 +164,7 @@ void read_overlay(struct read_job *r)
 	m->deaths = e->deaths;
 	m->open_attempts = e->open_attempts;
 	m->held = e->held;
+	m->marks = e->marks;
 }
 
 /* --- store_read ------------------------------------------------------------------------------- */
@@ -185,6 +186,7 @@ static struct store_loaded *loaded_new(struct read_job *r)
 	l->attempts = (uint32_t)m->attempts;
 	l->deaths = (uint32_t)m->deaths;
 	l->held = m->held != 0;
+	l->marks = m->marks;
 	l->in_doubt = r->entry->in_doubt;
 	l->large_fd = r->large_fd;
 	l->arena = r->arena;

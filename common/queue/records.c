@@ -26,6 +26,7 @@ static const struct wire_member message_members[] = {
 	WIRE(struct record_message, 18, deaths, WIRE_OPTIONAL, UINT32_MAX),
 	WIRE(struct record_message, 19, open_attempts, WIRE_OPTIONAL, UINT32_MAX),
 	WIRE(struct record_message, 20, held, WIRE_OPTIONAL, 1),
+	WIRE(struct record_message, 21, marks, WIRE_OPTIONAL, RECORD_MARKS_LIMIT),
 };
 const struct wire_table record_message_table = WIRE_TABLE("MESSAGE", RECORD_MESSAGE,
     struct record_message, message_members, false);
@@ -59,3 +60,10 @@ static const struct wire_member cut_members[] = {
 };
 const struct wire_table record_cut_table = WIRE_TABLE("CUT", RECORD_CUT, struct record_cut,
     cut_members, false);
+
+static const struct wire_member mark_members[] = {
+	WIRE(struct record_mark, 1, id, WIRE_REQUIRED, RECORD_ID_LIMIT),
+	WIRE(struct record_mark, 2, marks, WIRE_REQUIRED, RECORD_MARKS_LIMIT),
+};
+const struct wire_table record_mark_table = WIRE_TABLE("MARK", RECORD_MARK, struct record_mark,
+    mark_members, false);

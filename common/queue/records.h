@@ -19,10 +19,16 @@ enum record_type {
 	RECORD_DEATH,
 	RECORD_DONE,
 	RECORD_TAIL,
-	RECORD_CUT
+	RECORD_CUT,
+	RECORD_MARK
 };
 
-enum { RECORD_ID_LIMIT = 64, RECORD_RCPT_LIMIT = 1 << 20, RECORD_CONTENT_LIMIT = 65536 };
+enum {
+	RECORD_ID_LIMIT = 64,
+	RECORD_RCPT_LIMIT = 1 << 20,
+	RECORD_CONTENT_LIMIT = 65536,
+	RECORD_MARKS_LIMIT = UINT8_MAX /* the index keeps one byte for them */
+};
 
 /* A message whole: as it came in, or copied forward with its state folded in. Content that is not
  * here is in large/ID. The lists of recipients and of their state run parallel. */
@@ -31,7 +37,7 @@ struct record_message {
 	struct wire_numbers state;     /* empty: all RCPT_QUEUED */
 	struct wire_texts dsn, reason; /* empty: none */
 	int64_t due_us;
-	uint64_t attempts, deaths, open_attempts, held;
+	uint64_t attempts, deaths, open_attempts, held, marks;
 };
 /* The outcome for some recipients; the lists run parallel. */
 struct record_status {
@@ -45,6 +51,11 @@ struct record_status {
 struct record_note {
 	struct slice id;
 };
+/* Marks that the message has from here on, besides those that it had. */
+struct record_mark {
+	struct slice id;
+	uint64_t marks;
+};
 /* Segments below this number are free. */
 struct record_tail {
 	uint64_t oldest;
@@ -56,6 +67,6 @@ struct record_cut {
 };
 
 extern const struct wire_table record_message_table, record_status_table, record_note_table,
-    record_tail_table, record_cut_table;
+    record_tail_table, record_cut_table, record_mark_table;
 
 #endif

@@ -247,6 +247,20 @@ static bool replay_note(struct recovery *rec, enum record_type type, struct slic
 	return true;
 }
 
+static bool replay_mark(struct recovery *rec, struct slice payload)
+{
+	struct record_mark r = { 0 };
+	struct entry *e;
+	const char *why;
+
+	if (!wire_decode(&record_mark_table, payload, &r, rec->arena, &why))
+		return false;
+	e = entry_find(rec->store, r.id);
+	if (e != NULL)
+		e->marks |= (uint8_t)r.marks;
+	return true;
+}
+
 static bool replay_tail(struct recovery *rec, const struct segment *seg, struct slice payload)
 {
 	struct record_tail r = { 0 };
@@ -280,6 +294,9 @@ static void replay(void *arg, const struct segment *seg, const struct frame *f, 
 	case RECORD_DEATH:
 	case RECORD_DONE:
 		ok = replay_note(rec, f->type, payload);
+		break;
+	case RECORD_MARK:
+		ok = replay_mark(rec, payload);
 		break;
 	case RECORD_CUT:
 		ok = true;

@@ -79,6 +79,12 @@ struct store_status {
 	struct slice dsn, reason;
 };
 
+/* What a message can be marked with, for good. At most 8 bits; their values are on disks. */
+enum store_mark_bit {
+	STORE_WARNED = 1, /* the notice of delay was sent */
+	STORE_EXPIRE = 2  /* an administrator wants it returned */
+};
+
 /* What is known of each message without touching the disk. */
 struct store_summary {
 	const char *id;
@@ -88,6 +94,7 @@ struct store_summary {
 	int64_t due_us;			/* wall clock: next attempt; 0: at once */
 	uint32_t attempts;
 	uint32_t deaths; /* agents that died with this message in hand */
+	uint64_t marks;	 /* enum store_mark_bit */
 	bool held;
 };
 
@@ -128,6 +135,8 @@ void store_attempt(struct store *, struct slice id);
 uint32_t store_death(struct store *, struct slice id, store_done *, void *arg);
 void store_hold(struct store *, struct slice id, store_done *, void *arg);
 void store_release(struct store *, struct slice id, store_done *, void *arg);
+/* Adds these marks to those that it has. EINVAL for bits above the lowest 8. */
+void store_mark(struct store *, struct slice id, uint64_t marks, store_done *, void *arg);
 /* Removed by an administrator, whatever its state. */
 void store_delete(struct store *, struct slice id, store_done *, void *arg);
 
@@ -138,6 +147,7 @@ struct store_loaded {
 	struct slice *dsn, *reason;   /* last one of each; empty when none */
 	int64_t due_us;
 	uint32_t attempts, deaths;
+	uint64_t marks; /* enum store_mark_bit */
 	bool held, in_doubt;
 	int large_fd; /* read-only, at offset 0; -1: none. Who takes it sets -1 */
 	struct arena *arena;

@@ -383,6 +383,36 @@ static void records_put_together_share_a_flush(void **state)
 
 /* --- recycling -------------------------------------------------------------------------------- */
 
+static void marks_add_up_and_are_kept(void **state)
+{
+	struct bench *b = *state;
+	struct store_summary summary;
+	struct store_loaded *l;
+
+	put(b, "AAAAAA", 1);
+	store_mark(b->store, SLICE("AAAAAA"), STORE_EXPIRE, on_done, b);
+	assert_true(store_summary(b->store, SLICE("AAAAAA"), &summary));
+	assert_int_equal(summary.marks, STORE_EXPIRE);
+	settle(b);
+	assert_int_equal(b->error, 0);
+	store_mark(b->store, SLICE("AAAAAA"), STORE_WARNED, NULL, NULL);
+	settle(b);
+	for (int i = 0; i < 2; i++) {
+		assert_true(store_summary(b->store, SLICE("AAAAAA"), &summary));
+		assert_int_equal(summary.marks, STORE_EXPIRE | STORE_WARNED);
+		l = load_message(b, "AAAAAA");
+		assert_int_equal(l->marks, STORE_EXPIRE | STORE_WARNED);
+		store_loaded_free(l);
+		crash_and_open(b);
+	}
+	store_mark(b->store, SLICE("AAAAAA"), 256, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, EINVAL);
+	store_mark(b->store, SLICE("BBBBBB"), STORE_WARNED, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, ENOENT);
+}
+
 static void an_old_message_is_copied_forward_with_its_state(void **state)
 {
 	struct bench *b = *state;
@@ -393,6 +423,7 @@ static void an_old_message_is_copied_forward_with_its_state(void **state)
 	store_attempt(b->store, SLICE("OLD"));
 	status(b, "OLD", 1, RCPT_DEFERRED, "busy");
 	store_hold(b->store, SLICE("OLD"), on_done, b);
+	store_mark(b->store, SLICE("OLD"), STORE_WARNED, on_done, b);
 	for (int i = 0; i < 300; i++) {
 		char id[16];
 
@@ -411,6 +442,7 @@ static void an_old_message_is_copied_forward_with_its_state(void **state)
 		assert_text(l->reason[1], "busy");
 		assert_int_equal(l->attempts, 1);
 		assert_true(l->held);
+		assert_int_equal(l->marks, STORE_WARNED);
 		store_loaded_free(l);
 		crash_and_open(b);
 		assert_int_equal(b->visited, 1);
@@ -1233,6 +1265,7 @@ int main(void)
 		WITH_STORE(state_of_each_recipient_survives),
 		WITH_STORE(a_message_without_open_recipients_is_done),
 		WITH_STORE(holds_deaths_and_attempts_are_kept),
+		WITH_STORE(marks_add_up_and_are_kept),
 		WITH_STORE(messages_come_in_the_order_of_ids),
 		WITH_STORE(a_message_is_not_there_before_its_callback),
 		WITH_STORE(records_put_together_share_a_flush),

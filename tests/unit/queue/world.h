@@ -35,17 +35,17 @@ struct known {
 	enum rcpt_state state[RCPT_MAX];
 	unsigned reason[RCPT_MAX]; /* 0: none */
 	int64_t due;
-	unsigned attempts, deaths, open_attempts;
+	unsigned attempts, deaths, open_attempts, marks;
 	bool held, gone;
 };
 
-enum change { STATUS, ATTEMPT, DEATH, HOLD, RELEASE, REMOVE };
+enum change { STATUS, ATTEMPT, DEATH, HOLD, RELEASE, MARK, REMOVE };
 
 struct op {
 	enum change change;
 	unsigned count;
 	struct store_status status[RCPT_MAX];
-	unsigned reason;
+	unsigned reason, marks;
 	int64_t due;
 	uint64_t sequence;
 };
@@ -123,6 +123,9 @@ static void known_apply(struct known *k, const struct op *op, unsigned rcpts)
 		break;
 	case RELEASE:
 		k->held = false;
+		break;
+	case MARK:
+		k->marks |= op->marks;
 		break;
 	case REMOVE:
 		k->gone = true;
@@ -218,8 +221,8 @@ static bool is_as_known(const struct store_loaded *l, const struct known *k, uns
 	char reason[32];
 
 	if (k->gone || l->due_us != k->due || l->attempts != k->attempts ||
-	    l->deaths != k->deaths || l->held != k->held || l->in_doubt != (k->open_attempts > 0) ||
-	    l->message.address.count != rcpts)
+	    l->deaths != k->deaths || l->held != k->held || l->marks != k->marks ||
+	    l->in_doubt != (k->open_attempts > 0) || l->message.address.count != rcpts)
 		return false;
 	for (unsigned i = 0; i < rcpts; i++) {
 		snprintf(reason, sizeof(reason), k->reason[i] == 0 ? "" : "reason %u",
@@ -544,7 +547,7 @@ static void do_status(struct world *w, struct message *m, struct op *op, const c
 static void do_change(struct world *w)
 {
 	static const enum change often[] = { STATUS, STATUS, STATUS, STATUS, ATTEMPT, ATTEMPT,
-		DEATH, HOLD, RELEASE, REMOVE };
+		DEATH, HOLD, RELEASE, MARK, MARK, REMOVE };
 	struct message *m;
 	struct op op = { .change = often[roll(w, ARRAY_LENGTH(often))] };
 	char id[16];
@@ -573,6 +576,10 @@ static void do_change(struct world *w)
 		break;
 	case RELEASE:
 		store_release(w->store, slice_of(id), on_promise, promise_new(w, m));
+		break;
+	case MARK:
+		op.marks = 1 + roll(w, UINT8_MAX);
+		store_mark(w->store, slice_of(id), op.marks, on_promise, promise_new(w, m));
 		break;
 	case REMOVE:
 		store_delete(w->store, slice_of(id), on_promise, promise_new(w, m));
