@@ -25,6 +25,9 @@ static bool resting; /* a reload waits for its moment */
 static const struct conf_setting setting_rows[] = {
 	SETTING(queue_service_name),
 	SETTING(rewrite_service_name),
+	SETTING(bounce_service_name),
+	SETTING(double_bounce_sender),
+	SETTING(delay_warning_time),
 	SETTING(minimal_backoff_time),
 	SETTING(maximal_backoff_time),
 	SETTING(maximal_queue_lifetime),
@@ -92,7 +95,7 @@ static void start(void)
 {
 	struct store_counters c;
 
-	message_start();
+	round_start();
 	open_store();
 	store_counters(store, &c);
 	if (c.messages > 0)

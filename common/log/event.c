@@ -24,7 +24,7 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_DELIVERY] =
 	    "{id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}[, conn_use={conn_use}],"
 	    " delay={delay}, delays={delays}, dsn={dsn}, status={status} ({text})",
-	[LOG_EXPIRED] = "{id}: from=<{sender}>, status=expired, returned to sender",
+	[LOG_EXPIRED] = "{id}: from=<{sender}>, status={status}, returned to sender",
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
 	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>",

@@ -54,7 +54,7 @@ enum log_kind {
 	LOG_MESSAGE_ID,	  /* {id}: [{resent}]message-id={message_id} */
 	LOG_QUEUE_ACTIVE, /* {id}: from=<{sender}>, size={size}, nrcpt={nrcpt} (queue active) */
 	LOG_DELIVERY,	  /* {id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}... */
-	LOG_EXPIRED,	  /* {id}: from=<{sender}>, status=expired, returned to sender */
+	LOG_EXPIRED,	  /* {id}: from=<{sender}>, status={status}, returned to sender */
 	LOG_REMOVED,	  /* {id}: removed */
 	LOG_HELD,	  /* {id}: placed on hold[: {why}] */
 	LOG_PICKUP,	  /* {id}: uid={uid} from=<{sender}> */
