@@ -148,6 +148,8 @@ size_t round_count(const struct message *, enum progress);
 /* Older than delay_warning_time, if there is one. */
 bool round_is_late(const struct message *);
 int64_t round_retry_until_us(const struct message *);
+/* Messages of which notices are being sent. */
+extern unsigned round_notices;
 /* The notice about these recipients is out: records that they are settled. */
 void round_record_told(struct message *, const size_t *index, size_t count);
 

@@ -112,7 +112,7 @@ static void end(void)
 
 static bool busy(void)
 {
-	return schedule_busy() > 0;
+	return schedule_busy() > 0 || round_notices > 0;
 }
 
 /* A successor needs the queue, and a delivery that is cut off from us would be made again: so it is

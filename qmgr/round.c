@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
+unsigned round_notices;
 static struct age_times started; /* when this process began to look at the clocks */
 
 void round_start(void)
@@ -206,8 +207,12 @@ static void finish(struct message *m, bool all_told)
 static void tell_and_finish(void *arg)
 {
 	struct message *m = arg;
+	bool all_told;
 
-	finish(m, notice_send_all(m));
+	round_notices++;
+	all_told = notice_send_all(m);
+	round_notices--;
+	finish(m, all_told);
 }
 
 void round_end(struct message *m, const struct job *last)
