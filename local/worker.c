@@ -69,5 +69,6 @@ static void run_deliver(struct request *request, struct frame *frame)
 
 const struct handler worker_handlers[] = {
 	{ &table_deliver, ROLE_BIT(ROLE_QMGR), run_deliver },
+	{ &table_reclaim, ROLE_BIT(ROLE_QMGR), delivery_reclaim },
 	{ 0 },
 };

@@ -275,17 +275,23 @@ static void attempt(struct delivery *d, struct slice *why, struct slice *dsn, bo
 	}
 	/* A draining process may be met once; its successor takes it. */
 	for (int i = 0; i < 3; i++) {
-		struct channel *c = service_channel(t->name,
-		    deadline_after(CONNECT_SECONDS * CLOCK_SECOND));
+		struct holder *holder = reclaim_take(d->job->message->id, t->name);
+		struct channel *c = holder != NULL
+		    ? reclaim_channel(holder)
+		    : service_channel(t->name, deadline_after(CONNECT_SECONDS * CLOCK_SECOND));
+		int rc;
 
 		if (c == NULL) {
 			transport_unavailable(d, "mail transport unavailable");
 			return;
 		}
 		store_attempt(store, d->job->message->id);
-		if (ask_agent(d, c, why, dsn, down) == 0)
+		rc = ask_agent(d, c, why, dsn, down);
+		error = errno;
+		reclaim_release(holder);
+		if (rc == 0)
 			return;
-		if (errno != EAGAIN) {
+		if (error != EAGAIN) {
 			agent_died(d);
 			return;
 		}

@@ -197,6 +197,16 @@ void deliver_start(struct job *);
 /* Without an agent: every recipient of the job is deferred. Logs. Ends the job. */
 void deliver_defer(struct job *, struct slice dsn, struct slice why);
 
+/* reclaim.c: deliveries that outlived the queue manager before. ------------------------------------------ */
+struct holder;
+/* Asks every agent what it has. Before the first delivery. Waits. */
+void reclaim_start(void);
+/* The agent that has a delivery of this message from before, once for each; NULL: none. */
+struct holder *reclaim_take(struct slice id, const char *transport);
+struct channel *reclaim_channel(struct holder *);
+/* The delivery was asked for. NULL is fine. */
+void reclaim_release(struct holder *);
+
 /* intake.c, listing.c: handlers. */
 void intake_store(struct request *, struct frame *);
 void listing_list(struct request *, struct frame *);

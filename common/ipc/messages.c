@@ -104,6 +104,15 @@ static const struct wire_member outcomes_members[] = {
 static const struct wire_member heard_members[] = {
 	WIRE(struct msg_heard, 1, count, O, RCPTS_PER_FRAME),
 };
+static const struct wire_member agents_members[] = {
+	WIRE(struct msg_agents, 1, reason, O, ANY),
+};
+static const struct wire_member reclaim_members[] = {
+	WIRE(struct msg_reclaim, 1, limit, R, RECLAIM_LIMIT),
+};
+static const struct wire_member reclaimed_members[] = {
+	WIRE(struct msg_reclaimed, 1, id, CLEAN, RECLAIM_LIMIT),
+};
 static const struct wire_member dns_members[] = {
 	WIRE(struct msg_dns, 1, name, RC, 255),
 	WIRE(struct msg_dns, 2, type, R, UINT16_MAX),
@@ -233,10 +242,12 @@ static const struct wire_member connect_members[] = {
 static const struct wire_member connected_members[] = {
 	WIRE(struct msg_connected, 1, role, R, 255),
 	WIRE(struct msg_connected, 2, why, CLEAN, TEXT_LIMIT),
+	WIRE(struct msg_connected, 3, service, CLEAN, NAME_LIMIT),
 };
 static const struct wire_member accept_members[] = {
 	WIRE(struct msg_accept, 1, role, R, 255),
 	WIRE(struct msg_accept, 2, service, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_accept, 3, reclaims, O, 1),
 };
 static const struct wire_member drain_members[] = {
 	WIRE(struct msg_drain, 1, reason, O, ANY),

@@ -20,7 +20,8 @@ enum {
 	CHUNK_LIMIT = 65536, /* content bytes in one frame */
 	RCPTS_PER_FRAME = 100,
 	EXPANSION_LIMIT = 1000, /* addresses that one frame of recipients may become */
-	DNS_ANSWER_LIMIT = 100	/* records of one answer */
+	DNS_ANSWER_LIMIT = 100, /* records of one answer */
+	RECLAIM_LIMIT = 2000	/* deliveries that an agent tells of at once */
 };
 
 /* --- admission: smtpd, pickup, bounce, local -> cleanup ------------------------------------------
@@ -130,6 +131,22 @@ struct msg_outcomes {
  * are kept for another qmgr. */
 struct msg_heard {
 	uint64_t count; /* of the outcomes */
+};
+
+/* --- what outlived a queue manager ---------------------------------------------------------------
+ * qmgr -> master: channels to all agents that live, also to those that take nothing new. Answered by
+ * one connected with a descriptor for each, and one without (last). */
+struct msg_agents {
+	uint64_t reason; /* 0 */
+};
+/* qmgr -> agent: the ids of messages of which it has a delivery under way, or an outcome that no queue
+ * manager recorded. Answered by reclaimed (last); a deliver of the same recipients on the same
+ * channel then gets that outcome. */
+struct msg_reclaim {
+	uint64_t limit; /* of ids */
+};
+struct msg_reclaimed {
+	struct wire_texts id;
 };
 
 /* --- names: smtp -> resolver ---------------------------------------------------------------------
@@ -297,10 +314,12 @@ struct msg_connect { /* service -> master: a channel to an entry of master.cf */
 struct msg_connected { /* with the descriptor; or without it and why */
 	uint64_t role; /* of the peer */
 	struct slice why;
+	struct slice service; /* the peer's entry, in an answer to agents */
 };
 struct msg_accept {	      /* master -> service, one-way, with the descriptor */
 	uint64_t role;	      /* of the peer */
 	struct slice service; /* the peer's master.cf entry */
+	uint64_t reclaims;    /* 1: not for new work */
 };
 /* master -> service: finish and exit; the request ends when the service accepts no client any more. A
  * reload lets sessions go on; the second one after it lets them finish their transaction, as there
@@ -365,7 +384,10 @@ struct msg_admin_line {
 	row(dial, 37, false) \
 	row(dialed, 38, true) \
 	row(notice, 39, true) \
-	row(notice_rcpts, 40, false)
+	row(notice_rcpts, 40, false) \
+	row(agents, 60, false) \
+	row(reclaim, 61, false) \
+	row(reclaimed, 62, false)
 /* clang-format on */
 #define DECLARE_MESSAGE(name, type, takes_fd) extern const struct wire_table table_##name;
 ALL_MESSAGES(DECLARE_MESSAGE)

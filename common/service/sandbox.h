@@ -29,7 +29,7 @@ struct sandbox_row {
 	bool threads;
 	unsigned sockets; /* enum sandbox_sockets: what it may make and connect */
 	bool loads_code;  /* libraries that are loaded late (name service) */
-	const char *does;   /* for status and documentation */
+	const char *does; /* for status and documentation */
 };
 
 /* The row of a program; NULL: none, it must not run. */
