@@ -19,13 +19,14 @@ bool message_content_read(const struct message_content *c, uint64_t at, char *ro
 	*piece = SLICE("");
 	if (left == 0)
 		return true;
+	if (left > CHUNK_LIMIT)
+		left = CHUNK_LIMIT;
 	if (c->fd == -1) {
 		*piece = slice_part(c->small, (size_t)at, (size_t)left);
 		return true;
 	}
 	do
-		got = pread(c->fd, room, left < CHUNK_LIMIT ? (size_t)left : CHUNK_LIMIT,
-		    (off_t)(c->offset + at));
+		got = pread(c->fd, room, (size_t)left, (off_t)(c->offset + at));
 	while (got == -1 && errno == EINTR);
 	if (got == 0)
 		errno = EIO;

@@ -17,7 +17,7 @@ struct message_content {
 	uint64_t offset, size;
 };
 
-/* The piece from byte `at` on; empty at the end. room (CHUNK_LIMIT bytes; unused without a descriptor) is
+/* The piece from byte `at` on, at most CHUNK_LIMIT bytes; empty at the end. room (CHUNK_LIMIT bytes; unused without a descriptor) is
  * where a piece of the descriptor lies. False with errno; EIO: it is shorter than its size. */
 bool message_content_read(const struct message_content *, uint64_t at, char *room,
     struct slice *piece);
