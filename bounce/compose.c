@@ -116,7 +116,7 @@ static void put_words(const struct notice *n, struct buf *out)
 
 static void begin_content(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const char *undelivered = n->about->kind == NOTICE_FAILURE ? "Undelivered " : "";
+	const char *undelivered = n->about->kind == NOTICE_SUCCESS ? "" : "Undelivered ";
 	char description[64];
 
 	snprintf(description, sizeof(description), "%sMessage%s", undelivered,

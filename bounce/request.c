@@ -208,8 +208,8 @@ static bool tell(const struct notices *n, bool is_copy)
 	reply = submit_end(&s);
 	ok = reply != NULL && reply->code == 250;
 	if (ok)
-		log_event(LOG_NOTICE, { "id", id }, { "what", slice_of(kind_name(n, is_copy)) },
-		    { "notice", slice_of(s.id) });
+		log_event(LOG_NOTIFICATION, { "id", id },
+		    { "what", slice_of(kind_name(n, is_copy)) }, { "notice", slice_of(s.id) });
 	else if (reply == NULL)
 		log_warning("%.*s: %s notification failed: %m", (int)id.len, id.data,
 		    is_copy ? "postmaster" : "sender");

@@ -16,9 +16,21 @@
 #include "common/service/submit.h"
 
 /* Each new recipient stands for the old one: what its sender wanted to hear goes with it. */
-static void send_rcpts(struct submission *s, const struct msg_deliver *m, size_t at,
-    const struct wire_texts *addresses)
+static uint64_t notify_of(const struct resending *r)
 {
+	uint64_t notify = r->message->notify.items[r->at];
+
+	if (!r->is_expansion || (notify & NOTIFY_SUCCESS) == 0)
+		return notify;
+	notify &= ~(uint64_t)NOTIFY_SUCCESS;
+	return notify == 0 ? NOTIFY_NEVER : notify;
+}
+
+static void send_rcpts(struct submission *s, const struct resending *r)
+{
+	const struct msg_deliver *m = r->message;
+	const struct wire_texts *addresses = &r->addresses;
+	size_t at = r->at;
 	struct slice *original = mem_alloc_array(RCPTS_PER_FRAME, sizeof(*original));
 	struct slice *orcpt = mem_alloc_array(RCPTS_PER_FRAME, sizeof(*orcpt));
 	uint64_t notify[RCPTS_PER_FRAME];
@@ -27,7 +39,7 @@ static void send_rcpts(struct submission *s, const struct msg_deliver *m, size_t
 		original[i] = m->original.items[at].len > 0 ? m->original.items[at]
 							    : m->address.items[at];
 		orcpt[i] = m->orcpt.items[at];
-		notify[i] = m->notify.items[at];
+		notify[i] = notify_of(r);
 	}
 	for (size_t done = 0; done < addresses->count; done += RCPTS_PER_FRAME) {
 		size_t left = addresses->count - done;
@@ -68,13 +80,15 @@ static void send_content(struct submission *s, const struct msg_deliver *m, int 
 	free(room);
 }
 
-static void judge(const struct msg_reply *reply, const char *id, struct verdict *v)
+static void judge(const struct msg_reply *reply, const struct resending *r, const char *id,
+    struct verdict *v)
 {
 	bool never = reply->code >= 500;
 	char dsn[16];
 
 	if (reply->code == 250) {
 		verdict_set(v, OUTCOME_SENT, "2.0.0", "forwarded as %s", id);
+		v->success = r->is_expansion ? SUCCESS_EXPANDED : SUCCESS_PASSED;
 		return;
 	}
 	snprintf(dsn, sizeof(dsn), "%.*s", (int)reply->enhanced.len, reply->enhanced.data);
@@ -84,27 +98,27 @@ static void judge(const struct msg_reply *reply, const char *id, struct verdict 
 	    (int)reply->text.len, reply->text.data);
 }
 
-void resend(const struct msg_deliver *m, size_t at, int content_fd, struct slice sender,
-    const struct wire_texts *addresses, struct verdict *v)
+void resend(const struct resending *r, struct verdict *v)
 {
+	const struct msg_deliver *m = r->message;
 	struct msg_admit admit = {
-		.sender = sender,
+		.sender = r->sender,
 		.flags = ADMIT_INTERNAL | (m->flags & ADMIT_8BIT),
 		.envid = m->envid,
 		.ret = m->ret,
-		.delivered_to = m->address.items[at],
+		.delivered_to = m->address.items[r->at],
 	};
 	struct submission s;
 	const struct msg_reply *reply;
 
 	submit_open(&s, &admit);
-	send_rcpts(&s, m, at, addresses);
-	send_content(&s, m, content_fd);
+	send_rcpts(&s, r);
+	send_content(&s, m, r->content_fd);
 	reply = submit_end(&s);
 	if (reply == NULL)
 		verdict_set(v, OUTCOME_DEFERRED, "4.3.0", "cannot forward now: %s",
 		    strerror(errno));
 	else
-		judge(reply, s.id, v);
+		judge(reply, r, s.id, v);
 	submit_close(&s);
 }
