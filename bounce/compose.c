@@ -78,12 +78,12 @@ static void put_introduction(const struct notice *n, struct buf *out)
 		return;
 	}
 	buf_printf(out, "This is the mail system at host %s.\r\n\r\n", bounce_settings.myhostname);
-	lines_put(out,
-	    n->about->sender.len == 0
-		? SLICE("This message came without a sender, so nobody else is told.\n")
-		: SLICE("For the postmaster: what became of a message of this sender.\n\n"));
-	if (n->about->sender.len > 0)
-		put_field(out, "    ", n->about->sender);
+	if (n->about->sender.len == 0) {
+		buf_puts(out, "This message came without a sender, so nobody else is told.\r\n");
+		return;
+	}
+	buf_puts(out, "For the postmaster: what became of somebody's message.\r\n\r\n");
+	put_field(out, "Sender: ", n->about->sender);
 }
 
 static void put_reason(const struct notice_rcpt *r, struct buf *text, struct buf *out)

@@ -31,7 +31,7 @@ void submit_open(struct submission *s, struct msg_admit *m)
 		s->request = request_open(c, &table_admit, m, -1, false, s->when);
 	}
 	if (s->request == NULL)
-		s->error = errno;
+		s->error = errno == 0 ? EPIPE : errno;
 }
 
 static void put(struct submission *s, const struct wire_table *table, const void *message,
