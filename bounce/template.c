@@ -39,7 +39,7 @@ static const char success_text[] =
     "You asked to be told: your message was delivered to the recipients\n"
     "below. Where it was passed on to others, no more reports may follow.\n";
 
-static struct template templates[] = {
+static const struct template built_in[] = {
 	[NOTICE_FAILURE] = { "us-ascii", FROM, "Undelivered Mail Returned to Sender",
 	    "Postmaster Copy: Undelivered Mail", failure_text },
 	[NOTICE_DELAY] = { "us-ascii", FROM, "Delayed Mail (still being retried)",
@@ -47,6 +47,8 @@ static struct template templates[] = {
 	[NOTICE_SUCCESS] = { "us-ascii", FROM, "Successful Mail Delivery Report",
 	    "Postmaster Copy: Successful Mail Delivery", success_text },
 };
+
+static struct template templates[ARRAY_LENGTH(built_in)];
 
 const struct template *template_of(enum notice_kind kind)
 {
@@ -201,9 +203,11 @@ void template_open(void)
 	struct buf file = { 0 };
 	char *why = NULL;
 
-	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_SUCCESS; kind++)
-		if (!take_text(&templates[kind].text, templates[kind].text, &why))
+	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_SUCCESS; kind++) {
+		templates[kind] = built_in[kind];
+		if (!take_text(&templates[kind].text, built_in[kind].text, &why))
 			panic("bounce: the built-in text: %s", why);
+	}
 	if (*path == '\0')
 		return;
 	if (io_read_file(service_config_directory(), path, FILE_LIMIT, &file) == -1)
