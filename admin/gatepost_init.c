@@ -136,6 +136,7 @@ static void write_master_cf(int etc, uint64_t port)
 	    "qmgr         unix  n       -      n      300    1       qmgr\n"
 	    "rewrite      unix  -       -      n      -      -       rewrite\n"
 	    "proxymap     unix  -       -      n      -      -       proxymap\n"
+	    "bounce       unix  -       -      n      -      0       bounce\n"
 	    "local        unix  -       n      n      -      -       local\n"
 	    "error        unix  -       -      n      -      -       error\n"
 	    "retry        unix  -       -      n      -      -       error\n"

@@ -28,6 +28,7 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
 	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>",
+	[LOG_NOTIFICATION] = "{id}: {what} notification: {notice}",
 };
 
 static struct slice member(const struct log_member *members, size_t count, struct slice name)

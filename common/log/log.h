@@ -58,6 +58,7 @@ enum log_kind {
 	LOG_REMOVED,	  /* {id}: removed */
 	LOG_HELD,	  /* {id}: placed on hold[: {why}] */
 	LOG_PICKUP,	  /* {id}: uid={uid} from=<{sender}> */
+	LOG_NOTIFICATION, /* {id}: {what} notification: {notice} */
 	LOG_KINDS
 };
 
