@@ -136,6 +136,8 @@ static void write_master_cf(int etc, uint64_t port)
 	    "qmgr         unix  n       -      n      300    1       qmgr\n"
 	    "rewrite      unix  -       -      n      -      -       rewrite\n"
 	    "proxymap     unix  -       -      n      -      -       proxymap\n"
+	    "resolver     unix  -       -      n      -      -       resolver\n"
+	    "dialer       unix  -       -      n      -      -       dialer\n"
 	    "local        unix  -       n      n      -      -       local\n"
 	    "error        unix  -       -      n      -      -       error\n"
 	    "retry        unix  -       -      n      -      -       error\n"
