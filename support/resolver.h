@@ -73,17 +73,19 @@ struct ub_event_base;
 /* Call it once, in a task, before the first context. */
 void resolver_loop_start(void);
 struct ub_event_base *resolver_loop_base(void);
-/* Calls run(arg) soon, on the loop's stack, where it must not wait. */
-void resolver_loop_call(void (*run)(void *arg), void *arg);
+/* Calls run(arg) on the loop's stack, where it must not wait, and returns when it has returned. Outside
+ * of tasks, at once. In a task it waits, for no longer than the loop takes to come round: not even when the
+ * task is cancelled may it leave before, since arg may be on its stack. Waits. */
+void resolver_loop_run(void (*run)(void *arg), void *arg);
 
 /* --- resolver_context.c: contexts of libunbound --------------------------------------------------- */
 
 struct resolver_context;
 /* Asks these servers; validates when there are anchors. NULL and a line in the log when libunbound
- * wants none of it. */
+ * wants none of it. Waits. */
 struct resolver_context *resolver_context_new(char *const *servers, size_t servers_count,
     char *const *anchors, size_t anchors_count);
-/* Deletes it when its last question has ended. NULL is fine. */
+/* Deletes it when its last question has ended. NULL is fine. Waits. */
 void resolver_context_retire(struct resolver_context *);
 /* What libunbound wants to load or open is loaded and open when this returns: call it before the
  * sandbox. Ends the process when it does not accept the anchors. */

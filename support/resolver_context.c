@@ -3,6 +3,8 @@
  * resolver_context.c - contexts of libunbound: how they are set up, and one question to them.
  *
  * libunbound is called on the loop's stack only (resolver_loop_call); a context's answers come there too.
+ * No context may be made in another way than with our event base: without one, libunbound would use
+ * libevent, some of whose functions libev has under the same names.
  */
 #include "support/resolver.h"
 
@@ -28,7 +30,7 @@ struct question {
 	struct resolver_context *context;
 	const char *name;
 	int type, id;
-	bool started, ended, answered;
+	bool ended, answered;
 	void (*came)(void *arg, const struct resolver_raw *);
 	void *arg;
 	struct task_list waiter;
@@ -81,20 +83,36 @@ static bool set_up(struct ub_ctx *ub, char *const *servers, size_t servers_count
 	return ok && is_set(ub_ctx_zone_remove(ub, "test."), "its", "configuration");
 }
 
+struct making {
+	char *const *servers, *const *anchors;
+	size_t servers_count, anchors_count;
+	struct ub_ctx *ub; /* NULL: it can't be set up */
+};
+
+static void make_now(void *arg)
+{
+	struct making *m = arg;
+
+	m->ub = ub_ctx_create_ub_event(resolver_loop_base());
+	if (m->ub == NULL)
+		panic("no memory for libunbound");
+	if (set_up(m->ub, m->servers, m->servers_count, m->anchors, m->anchors_count))
+		return;
+	ub_ctx_delete(m->ub);
+	m->ub = NULL;
+}
+
 struct resolver_context *resolver_context_new(char *const *servers, size_t servers_count,
     char *const *anchors, size_t anchors_count)
 {
+	struct making m = { servers, anchors, servers_count, anchors_count, NULL };
 	struct resolver_context *c;
-	struct ub_ctx *ub = ub_ctx_create_ub_event(resolver_loop_base());
 
-	if (ub == NULL)
-		panic("no memory for libunbound");
-	if (!set_up(ub, servers, servers_count, anchors, anchors_count)) {
-		ub_ctx_delete(ub);
+	resolver_loop_run(make_now, &m);
+	if (m.ub == NULL)
 		return NULL;
-	}
 	c = mem_alloc(sizeof(*c));
-	*c = (struct resolver_context){ .ub = ub };
+	*c = (struct resolver_context){ .ub = m.ub };
 	return c;
 }
 
@@ -109,7 +127,7 @@ static void delete_now(void *arg)
 static void delete_if_idle(struct resolver_context *c)
 {
 	if (c->is_retired && c->questions == 0)
-		resolver_loop_call(delete_now, c);
+		resolver_loop_run(delete_now, c);
 }
 
 void resolver_context_retire(struct resolver_context *c)
@@ -118,22 +136,6 @@ void resolver_context_retire(struct resolver_context *c)
 		return;
 	c->is_retired = true;
 	delete_if_idle(c);
-}
-
-void resolver_context_warm_up(char *const *anchors, size_t anchors_count)
-{
-	struct ub_ctx *ub = ub_ctx_create();
-	struct ub_result *result = NULL;
-
-	if (ub == NULL)
-		panic("no memory for libunbound");
-	if (!set_up(ub, NULL, 0, anchors, anchors_count))
-		log_fatal("libunbound can't be set up");
-	/* It has this name itself: no packet is sent. */
-	if (!is_set(ub_resolve(ub, "localhost", DNS_A, CLASS_IN, &result), "the name", "localhost"))
-		log_fatal("libunbound does not work");
-	ub_resolve_free(result);
-	ub_ctx_delete(ub);
 }
 
 static void end(struct question *q, const struct resolver_raw *raw)
@@ -163,13 +165,11 @@ static void start_question(void *arg)
 	int rc = ub_resolve_event(q->context->ub, q->name, q->type, CLASS_IN, q, answer_came,
 	    &q->id);
 
-	q->started = true;
 	if (rc != 0) {
 		log_error("libunbound does not take the question for %s: %s", q->name,
 		    ub_strerror(rc));
 		q->ended = true;
 	}
-	task_list_wake_all(&q->waiter);
 }
 
 static void cancel_question(void *arg)
@@ -178,16 +178,6 @@ static void cancel_question(void *arg)
 
 	if (!q->ended)
 		ub_cancel(q->context->ub, q->id);
-	q->ended = true;
-	task_list_wake_all(&q->waiter);
-}
-
-/* The loop has the question until it says that it has ended: that can't be cut short by a deadline. */
-static void wait_for_loop(struct question *q, const bool *said)
-{
-	while (!*said)
-		if (task_list_wait(&q->waiter, DEADLINE_NEVER) == -1)
-			task_uncancel();
 }
 
 bool resolver_context_ask(struct resolver_context *c, const char *name, int type,
@@ -196,15 +186,36 @@ bool resolver_context_ask(struct resolver_context *c, const char *name, int type
 	struct question q = { .context = c, .name = name, .type = type, .came = came, .arg = arg };
 
 	c->questions++;
-	resolver_loop_call(start_question, &q);
-	wait_for_loop(&q, &q.started);
+	resolver_loop_run(start_question, &q);
 	while (!q.ended && task_list_wait(&q.waiter, when) == 0)
 		;
-	if (!q.ended) {
-		resolver_loop_call(cancel_question, &q);
-		wait_for_loop(&q, &q.ended);
-	}
+	if (!q.ended)
+		resolver_loop_run(cancel_question, &q);
 	c->questions--;
 	delete_if_idle(c);
 	return q.answered;
+}
+
+static void local_answer_came(void *arg, const struct resolver_raw *raw)
+{
+	*(bool *)arg = raw->message.len > 0;
+}
+
+void resolver_context_warm_up(char *const *anchors, size_t anchors_count)
+{
+	struct resolver_context *c = resolver_context_new(NULL, 0, anchors, anchors_count);
+	bool works = false;
+	struct question q = { .context = c,
+		.name = "localhost",
+		.type = DNS_A,
+		.came = local_answer_came,
+		.arg = &works };
+
+	if (c == NULL)
+		log_fatal("libunbound can't be set up");
+	/* It has this name itself: no packet is sent, and the answer comes at once. */
+	start_question(&q);
+	if (!works)
+		log_fatal("libunbound does not work");
+	delete_now(c);
 }

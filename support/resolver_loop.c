@@ -42,9 +42,15 @@ static void timed_out(void *arg)
 	fire(arg, UB_EV_TIMEOUT);
 }
 
+/* Before the loop runs nothing can happen: that is enough to warm libunbound up. */
+static bool is_running(void)
+{
+	return set != -1;
+}
+
 static void set_timer(struct event *e)
 {
-	if (e->pause != -1)
+	if (e->pause != -1 && is_running())
 		task_timer_set(&e->timer, deadline_after(e->pause), timed_out, e);
 }
 
@@ -63,7 +69,7 @@ static int watch(struct event *e)
 {
 	struct epoll_event wanted = { .data.ptr = e };
 
-	if (e->fd == -1 || !(e->bits & (UB_EV_READ | UB_EV_WRITE)))
+	if (!is_running() || e->fd == -1 || !(e->bits & (UB_EV_READ | UB_EV_WRITE)))
 		return 0;
 	wanted.events = (e->bits & UB_EV_READ ? EPOLLIN : 0U) |
 	    (e->bits & UB_EV_WRITE ? EPOLLOUT : 0U);
@@ -205,6 +211,8 @@ struct call {
 	struct task_timer timer;
 	void (*run)(void *arg);
 	void *arg;
+	bool is_over;
+	struct task_list waiter;
 };
 
 static void call_now(void *arg)
@@ -212,13 +220,20 @@ static void call_now(void *arg)
 	struct call *call = arg;
 
 	call->run(call->arg);
-	free(call);
+	call->is_over = true;
+	task_list_wake_all(&call->waiter);
 }
 
-void resolver_loop_call(void (*run)(void *arg), void *arg)
+void resolver_loop_run(void (*run)(void *arg), void *arg)
 {
-	struct call *call = mem_alloc(sizeof(*call));
+	struct call call = { .run = run, .arg = arg };
 
-	*call = (struct call){ .run = run, .arg = arg };
-	task_timer_set(&call->timer, clock_now(), call_now, call);
+	if (task_self() == NULL) {
+		run(arg);
+		return;
+	}
+	task_timer_set(&call.timer, clock_now(), call_now, &call);
+	while (!call.is_over)
+		if (task_list_wait(&call.waiter, DEADLINE_NEVER) == -1)
+			task_uncancel();
 }

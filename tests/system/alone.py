@@ -5,6 +5,7 @@ are programs, which would ask them only in a roundabout way."""
 import array
 import contextlib
 import os
+import pathlib
 import socket
 import struct
 import subprocess
@@ -107,8 +108,10 @@ class Channel:
 
 class Alone:
     def __init__(self, instance, program, wrap=()):
-        (self.dir, queue), ours, (log, log_end) = (instance.dir, instance.dir / "queue"), None, socket.socketpair(
-            socket.AF_UNIX, socket.SOCK_DGRAM)
+        queue = instance.dir / "queue"
+        if not (queue / "empty").exists():
+            instance.start()  # a real master makes the directories
+        log, log_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         ours, theirs = socket.socketpair()
         queue_fd = os.open(queue, os.O_RDONLY | os.O_DIRECTORY)
         self.log = b""
@@ -121,7 +124,7 @@ class Alone:
                 os.dup2(fd, place)
 
         self.process = subprocess.Popen(
-            [*wrap, BIN / program, "-c", instance.etc, "-n", program, "-t", "unix", "-i", "1", "-s", "0"],
+            [*wrap, pathlib.Path(os.environ.get("ALONE_BIN", BIN)) / program, "-c", instance.etc, "-n", program, "-t", "unix", "-i", "1", "-s", "0"],
             stdin=subprocess.DEVNULL, preexec_fn=hand_over, close_fds=False)
         theirs.close()
         log_end.close()
