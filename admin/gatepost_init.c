@@ -137,6 +137,8 @@ static void write_master_cf(int etc, uint64_t port)
 	    "rewrite      unix  -       -      n      -      -       rewrite\n"
 	    "proxymap     unix  -       -      n      -      -       proxymap\n"
 	    "bounce       unix  -       -      n      -      0       bounce\n"
+	    "resolver     unix  -       -      n      -      -       resolver\n"
+	    "dialer       unix  -       -      n      -      -       dialer\n"
 	    "local        unix  -       n      n      -      -       local\n"
 	    "error        unix  -       -      n      -      -       error\n"
 	    "retry        unix  -       -      n      -      -       error\n"
