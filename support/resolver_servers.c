@@ -4,8 +4,8 @@
  *
  * Validating through a server that strips signatures would make every name bogus. So each is asked for the
  * root's keys. Those that have them with their signatures are asked alone, and validated; when none has,
- * all are asked, and nothing is validated. A server that once did DNSSEC counts as one that does until it answers
- * otherwise: silence must not be a way to switch validation off.
+ * all are asked, and nothing is validated. A server that once did DNSSEC counts as one that does until it
+ * answers otherwise: silence or a failure must not be a way to switch validation off.
  */
 #include <stdlib.h>
 
@@ -14,14 +14,13 @@
 #include "common/task/task.h"
 #include "support/resolver.h"
 
-enum {
-	PROBE_SECONDS = 5,
-	AGAIN_SECONDS = 600,
-	AGAIN_SILENT_SECONDS = 60, /* while one has not answered yet */
-	TYPE_DNSKEY = 48
-};
+enum { PROBE_SECONDS = 5, AGAIN_SECONDS = 600, AGAIN_UNKNOWN_SECONDS = 60, TYPE_DNSKEY = 48 };
 
-enum dnssec { DNSSEC_UNKNOWN, DNSSEC_NO, DNSSEC_YES };
+enum dnssec {
+	DNSSEC_UNKNOWN, /* it did not answer, or failed: perhaps at this question alone */
+	DNSSEC_NO,
+	DNSSEC_YES
+};
 
 struct server {
 	char *address;
@@ -32,6 +31,7 @@ static const struct resolver_files *files;
 static struct server *servers;
 static struct resolver_context *current;
 static bool validates;
+static size_t unseen; /* servers that were not probed yet */
 static struct task_list known;
 
 static void use(char *const *addresses, unsigned count, bool secure)
@@ -39,15 +39,22 @@ static void use(char *const *addresses, unsigned count, bool secure)
 	struct resolver_context *fresh = resolver_context_new(addresses, count, files->anchors,
 	    secure ? files->anchors_count : 0);
 
+	struct resolver_context *old;
+
 	if (fresh == NULL)
 		return;
-	resolver_context_retire(current);
+	old = current;
 	current = fresh;
 	validates = secure;
 	task_list_wake_all(&known);
+	if (!secure && files->anchors_count > 0)
+		log_warning("no name server is known to do DNSSEC: answers are not validated");
+	else if (secure && old != NULL)
+		log_info("answers are validated now, by %u name servers", count);
+	resolver_context_retire(old);
 }
 
-/* The choice among what is known now. changed: another set may be due. */
+/* The choice among what is known now. changed: another set may be due. Waits. */
 static void choose(bool changed)
 {
 	char **secure = mem_alloc(files->servers_count * sizeof(*secure));
@@ -67,7 +74,8 @@ static void keys_came(void *arg, const struct resolver_raw *raw)
 {
 	enum dnssec *found = arg;
 
-	*found = resolver_has_signed_keys(raw->message) ? DNSSEC_YES : DNSSEC_NO;
+	if (raw->message.len > 0)
+		*found = resolver_has_signed_keys(raw->message) ? DNSSEC_YES : DNSSEC_NO;
 }
 
 /* True when the server is now known to be something else than before. */
@@ -93,23 +101,22 @@ static bool probe(struct server *s)
 	return changed;
 }
 
-static void watch_servers(void *arg)
+/* One of these tasks for each server: a silent one holds nobody up but the first choice. */
+static void watch_server(void *arg)
 {
-	(void)arg;
-	for (;;) {
-		bool changed = false, silent = false;
+	struct server *s = arg;
+	bool changed = probe(s);
 
-		for (size_t i = 0; i < files->servers_count; i++) {
-			changed = probe(&servers[i]) || changed;
-			silent = silent || servers[i].dnssec == DNSSEC_UNKNOWN;
-			/* The first that does it is enough to begin with. */
-			if (current == NULL && servers[i].dnssec == DNSSEC_YES)
-				choose(true);
-		}
-		choose(changed);
+	unseen--;
+	for (;;) {
+		/* The first that does DNSSEC is enough to begin with. */
+		if (unseen == 0 || s->dnssec == DNSSEC_YES)
+			choose(changed);
 		if (task_sleep_until(deadline_after(CLOCK_SECOND *
-			(silent ? AGAIN_SILENT_SECONDS : AGAIN_SECONDS))) == -1)
+			(s->dnssec == DNSSEC_UNKNOWN ? AGAIN_UNKNOWN_SECONDS : AGAIN_SECONDS))) ==
+		    -1)
 			return;
+		changed = probe(s);
 	}
 }
 
@@ -117,12 +124,16 @@ void resolver_servers_start(const struct resolver_files *f)
 {
 	files = f;
 	servers = mem_alloc(f->servers_count * sizeof(*servers));
-	for (size_t i = 0; i < f->servers_count; i++)
-		servers[i] = (struct server){ .address = f->servers[i] };
 	if (f->anchors_count == 0)
 		choose(false);
-	else if (task_start("name servers", watch_servers, NULL) == NULL)
-		log_fatal("no task to look at the name servers");
+	else
+		unseen = f->servers_count;
+	for (size_t i = 0; i < f->servers_count; i++) {
+		servers[i] = (struct server){ .address = f->servers[i] };
+		if (f->anchors_count > 0 &&
+		    task_start("name server", watch_server, &servers[i]) == NULL)
+			log_fatal("no task to look at a name server");
+	}
 }
 
 struct resolver_context *resolver_servers_context(deadline when)

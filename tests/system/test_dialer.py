@@ -81,8 +81,10 @@ def test_a_full_socket_is_waited_for_and_others_go_on(make_instance):
         waiting = [channel.open(DIAL, message((1, b"public/full"))) for _ in range(2)]
         error, _, fd = dial(channel, "public/free")
         assert error == 0 and says(fd, free)
-        threading.Timer(0.1, lambda: [full.accept() for _ in range(3)]).start()
-        answers = channel.answers(waiting[1:])
+        acceptor = threading.Thread(target=lambda: [full.accept() for _ in range(3)])
+        acceptor.start()
+        answers = channel.answers(waiting)
+        acceptor.join()
         assert all(number(found.get(1)) == 0 and fd is not None for found, fd in answers.values())
 
 

@@ -7,14 +7,16 @@ import socket
 import threading
 import time
 
+import dns.dnssec
 import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rrset
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from alone import DNS, ROLE_QMGR, alone, message, number, numbers, texts
+from alone import DNS, ROLE_QMGR, Alone, alone, message, number, numbers, texts
 
 A, PTR, MX, TXT, AAAA = 1, 12, 15, 16, 28
 OK, NO_NAME, NO_DATA, TRY_AGAIN, BAD_NAME = 1, 2, 3, 4, 5
@@ -36,6 +38,7 @@ RECORDS = {
     "1.2.0.192.in-addr.arpa.": ["PTR host.test."],
     "10.in-addr.arpa.": ["PTR private.test."],
     "underscore.example.": ["A 192.0.2.3"],
+    ".": [],
     "cut.test.": ["TXT " + " ".join(f'"{"x" * 250}"' for _ in range(12))],
 }
 CASES = [
@@ -118,7 +121,7 @@ class Server:
             reply.question[0].name = dns.name.from_text("another.test.")
         elif name == "cut.test." and not is_tcp:
             reply.flags |= dns.flags.TC
-        elif name in ("servfail.test.", "refused.test.", "."):
+        elif name in ("servfail.test.", "refused.test."):
             reply.set_rcode(dns.rcode.SERVFAIL if name == "servfail.test." else dns.rcode.REFUSED)
         else:
             reply.answer, exists = records_of(name, question.rdtype)
@@ -135,6 +138,8 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 data, peer = self.udp.recvfrom(4096)
+                if not data:
+                    return  # shut down
                 answer = self.answer(data, False)
                 if answer is not None:
                     self.udp.sendto(answer, peer)
@@ -149,7 +154,8 @@ class Server:
     def serve_tcp(self):
         with contextlib.suppress(OSError):
             while True:
-                threading.Thread(target=self.serve_one, args=(self.tcp.accept()[0],), daemon=True).start()
+                client, _ = self.tcp.accept()
+                threading.Thread(target=self.serve_one, args=(client,), daemon=True).start()
 
     def close(self):
         for s in (self.udp, self.tcp):
@@ -228,3 +234,72 @@ def test_strangers_may_not_ask(make_instance, server):
         channel.open(DNS, message((1, b"host.test"), (2, A)))
         assert channel.receive() is None
         assert ask(resolver.connect(), "host.test", A).status == OK
+
+
+class Signed:
+    """A root zone with one key, whose own names are hosts."""
+
+    def __init__(self, server, directory):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.dnskey = dns.dnssec.make_dnskey(self.key.public_key(), dns.dnssec.ECDSAP256SHA256, flags=257)
+        self.anchor = directory / "anchor"
+        self.anchor.write_text(f"; the root's key\n. 60 IN DNSKEY {self.dnskey} ; a comment\n")
+        server.replace["."] = lambda reply: self.add(reply, dns.rrset.from_rdata(".", 60, self.dnskey))
+        server.replace["good."] = lambda reply: self.add(reply, host("good.", "192.0.2.1"))
+        server.replace["forged."] = lambda reply: self.add(reply, host("forged.", "192.0.2.1"),
+                                                           host("forged.", "192.0.2.66"))
+        server.replace["stripped."] = lambda reply: reply.answer.append(host("stripped.", "192.0.2.66"))
+
+    def add(self, reply, records, instead=None):
+        root = dns.name.root
+        signature = dns.dnssec.sign(records, self.key, root, self.dnskey, lifetime=3600)
+        reply.answer += [instead or records, dns.rrset.from_rdata(records.name, 60, signature)]
+
+
+def host(name, address):
+    return dns.rrset.from_text(name, 60, "IN", "A", address)
+
+
+def test_signatures_are_validated_where_the_name_server_has_them(make_instance, server, workspace):
+    signed = Signed(server, workspace)
+    plain = Server()
+    instance = make_instance(resolver_servers=f"{plain.name}, {server.name}", resolver_trust_anchor_file=signed.anchor,
+                             resolver_timeout="5s")
+    with contextlib.closing(plain), alone(instance, "resolver") as resolver:
+        channel = resolver.connect()
+        good = ask(channel, "good", A)
+        assert (good.status, good.secure, good.data) == (OK, 1, ["192.0.2.1"])
+        for name in ("forged", "stripped"):
+            bad = ask(channel, name, A)
+            assert (bad.status, bad.data) == (TRY_AGAIN, []) and bad.why.startswith("DNSSEC: ")
+        test = ask(channel, "host.test", A)
+        assert (test.status, test.secure, test.data) == (OK, 0, ["192.0.2.1"])
+        resolver.wait_log(f"name server {plain.name} does no DNSSEC")
+        assert {name for name, _, _ in plain.asked} == {"."}
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_name_server_without_dnssec_is_used_with_a_warning(make_instance, server, workspace, refuses):
+    unused = Server()
+    signed = Signed(unused, workspace)
+    unused.close()
+    if refuses:
+        server.replace["."] = lambda reply: reply.set_rcode(dns.rcode.REFUSED)
+    instance = make_instance(resolver_servers=server.name, resolver_trust_anchor_file=signed.anchor)
+    with alone(instance, "resolver") as resolver:
+        answer = ask(resolver.connect(), "host.test", A)
+        assert (answer.status, answer.secure, answer.data) == (OK, 0, ["192.0.2.1"])
+        resolver.wait_log("warning: no name server is known to do DNSSEC")
+        assert refuses == (f"name server {server.name} does no DNSSEC" not in resolver.log.decode("latin-1"))
+
+
+@pytest.mark.parametrize("setting, complaint", [
+    ({"resolver_servers": "localhost"}, "expected ADDRESS or ADDRESS@PORT"),
+    ({"resolver_trust_anchor_file": "/nowhere/anchor"}, "/nowhere/anchor: No such file"),
+    ({"resolver_trust_anchor_file": "/etc/passwd"}, "libunbound does not take"),
+])
+def test_a_setting_that_makes_no_sense_is_said(make_instance, setting, complaint):
+    service = Alone(make_instance(**setting), "resolver", may_fail=True)
+    service.wait_log(complaint)
+    service.end()
+    assert service.process.returncode == 1

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
@@ -460,6 +462,29 @@ static void anchors_are_lines_without_comments(void **state)
 	resolver_files_clear(&f);
 }
 
+static void a_file_that_was_replaced_or_written_is_noticed(void **state)
+{
+	char path[] = "/tmp/gatepost-test-XXXXXX", *other;
+	struct resolver_files f = { .hosts_file = { .fd = -1 } };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_not_equal(fd, -1);
+	other = mem_printf("%s.new", path);
+	f.resolv_conf = (struct resolver_watch){ .path = path, .fd = fd };
+	assert_int_equal(fstat(fd, &f.resolv_conf.then), 0);
+	assert_null(resolver_files_changed(&f));
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_string_equal(resolver_files_changed(&f), path);
+	assert_int_equal(fstat(fd, &f.resolv_conf.then), 0);
+	close(open(other, O_WRONLY | O_CREAT, 0600));
+	assert_int_equal(rename(other, path), 0);
+	assert_string_equal(resolver_files_changed(&f), path);
+	unlink(path);
+	close(fd);
+	free(other);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test(name)
@@ -480,6 +505,7 @@ int main(void)
 		T(name_servers_are_read_as_resolv_conf_has_them),
 		T(a_server_is_an_address_with_or_without_a_port),
 		T(hosts_have_names_for_addresses_in_the_file_s_order),
+		T(a_file_that_was_replaced_or_written_is_noticed),
 		T(anchors_are_lines_without_comments),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
