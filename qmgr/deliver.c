@@ -184,7 +184,7 @@ static void take_outcomes(struct job *job, const struct msg_outcomes *o)
 static void log_deferred(struct delivery *d, struct slice dsn, struct slice why)
 {
 	int64_t now = clock_wall_us();
-	struct delivery_times times = { now, now, now };
+	struct delivery_times times = { now, now, now, 0 };
 
 	for (size_t i = 0; i < d->job->count; i++)
 		delivery_log(&d->question, i, &times, SLICE("none"), OUTCOME_DEFERRED, dsn, why);

@@ -78,7 +78,7 @@ const struct conf_parameter *conf_parameters(size_t *count)
 #define VERIFY	   "address verification comes later; unknown recipients are refused by the tables"
 #define CHECKS	   "header and body checks come later"
 #define CANON	   "canonical, generic and masquerading rewriting come later; see virtual_alias_maps"
-#define CLIENT	   "the SMTP and LMTP clients come later"
+#define CLIENT	   "the SMTP and LMTP clients do not do this yet"
 #define VIRTUAL	   "virtual mailboxes come later; see virtual_alias_maps"
 #define NOTICES	   "failures, delays and successes are all told by the service bounce"
 #define VERP	   "VERP comes later"

@@ -14,6 +14,7 @@ struct delivery_times {
 	int64_t start_us;     /* the agent took the request */
 	int64_t connected_us; /* the connection was there (agents without one: 0) */
 	int64_t end_us;
+	uint64_t connection_use; /* which message over its connection it was; 0: does not matter */
 };
 
 /* Logs the delivery line (LOG_DELIVERY) of the recipient at this place of the request's lists. */

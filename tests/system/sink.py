@@ -1,96 +1,101 @@
 # SPDX-License-Identifier: ISC
-"""A well-behaved SMTP server in the test's own process, with a ledger of what it took."""
+"""A server that takes mail: what smtp and lmtp talk to in tests. Each session is a thread."""
 
-import re
-import socketserver
+import contextlib
+import socket
 import threading
-import time
 
 
-class Taken:
-    """One message that was answered 250."""
+class Session:
+    def __init__(self, sink, connection):
+        self.sink = sink
+        self.socket = connection
+        self.file = connection.makefile("rb")
+        self.rcpts = []
+        self.commands = []
+        self.mail = None
 
-    def __init__(self, sender, recipients, content):
-        self.sender, self.recipients, self.content = sender, recipients, content
-        self.when = time.monotonic()
-
-    def header(self, name):
-        found = re.search(rb"(?mi)^" + name.encode() + rb": *(.*?)\r?$", self.content)
-        return found.group(1).decode("latin-1") if found else None
-
-    @property
-    def queue_id(self):
-        """The id by which the last server before us knew it."""
-        return re.search(rb"\sid (\w+)", self.content).group(1).decode()
-
-
-class Handler(socketserver.StreamRequestHandler):
     def say(self, text):
-        self.wfile.write(text.encode() + b"\r\n")
+        self.socket.sendall(text if isinstance(text, bytes) else text.encode("latin-1"))
 
-    def read_content(self):
+    def content(self):
+        """Up to the final dot, as it came; None when the client is gone."""
         lines = []
-        for line in self.rfile:
-            if line == b".\r\n":
-                return b"".join(lines)
-            lines.append(line[1:] if line.startswith(b".") else line)
-        return None
+        while (line := self.file.readline()) != b".\r\n":
+            if not line.endswith(b"\n"):
+                return None
+            lines.append(line)
+        return b"".join(lines)
 
-    def handle(self):
-        sink, sender, recipients = self.server.sink, None, []
-        with sink.lock:
-            sink.connections += 1
-        self.say("220 sink.example ESMTP")
-        for line in self.rfile:
-            command = line.decode("latin-1").rstrip()
-            verb = command[:4].upper()
-            if verb in ("EHLO", "LHLO"):
-                self.say("250-sink.example\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250-ENHANCEDSTATUSCODES\r\n"
-                         "250-DSN\r\n250 8BITMIME")
-            elif verb == "MAIL":
-                sender, recipients = command[10:], []
-                self.say("250 2.1.0 Ok")
-            elif verb == "RCPT":
-                recipients.append(command[8:])
-                self.say("250 2.1.5 Ok")
-            elif verb == "DATA":
-                self.say("354 go on")
-                content = self.read_content()
-                if content is None:
-                    return
-                sink.take(Taken(sender, recipients, content))
-                self.say("250 2.0.0 Ok")
-            elif verb == "QUIT":
-                self.say("221 2.0.0 Bye")
+    def run(self):
+        self.say("220 sink.example ESMTP\r\n")
+        while line := self.file.readline():
+            command = line.decode("latin-1").rstrip("\r\n")
+            self.commands.append(command)
+            self.sink.commands.append(command)
+            word = command.split(" ")[0].upper()
+            if word == "QUIT":
+                self.say("221 2.0.0 Bye\r\n")
                 return
-            else:
-                self.say("250 2.0.0 Ok")
+            self.answer(word, command)
 
-
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    request_queue_size = 100
-
-    def handle_error(self, request, client_address):
-        pass  # a client that was killed
+    def answer(self, word, command):
+        if word in ("EHLO", "LHLO"):
+            self.say("".join(f"250-{k}\r\n" for k in ["sink.example", *self.sink.keywords]) + "250 HELP\r\n")
+        elif word == "MAIL":
+            self.mail, self.rcpts = command, []
+            self.say("250 2.1.0 Ok\r\n")
+        elif word == "RCPT":
+            self.rcpts.append(command)
+            self.say("250 2.1.5 Ok\r\n")
+        elif word == "DATA":
+            self.say("354 go on\r\n")
+            content = self.content()
+            if content is None:
+                raise ConnectionError
+            self.sink.messages.append((self.mail, self.rcpts, content))
+            for _ in self.rcpts if self.sink.lmtp else [0]:
+                self.say(f"250 2.0.0 Ok: queued as {len(self.sink.messages)}\r\n")
+        else:
+            self.say("250 2.0.0 Ok\r\n")
 
 
 class Sink:
-    def __init__(self, port=0, address="127.0.0.1"):
-        self.lock, self.taken, self.connections = threading.Lock(), [], 0
-        self.server = Server((address, port), Handler)
-        self.server.sink = self
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+    """messages: (MAIL command, RCPT commands, content) of each; commands: all, in order; connections: how many."""
 
-    def take(self, message):
-        with self.lock:
-            self.taken.append(message)
+    def __init__(self, port=0, family=socket.AF_INET, address=None, lmtp=False, session=Session,
+                 keywords=("PIPELINING", "SIZE 10000000", "8BITMIME", "ENHANCEDSTATUSCODES")):
+        self.messages, self.commands, self.connections = [], [], 0
+        self.keywords, self.lmtp, self.session = keywords, lmtp, session
+        self.open = set()
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        if family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(address or ("127.0.0.1", port))
+        self.socket.listen(100)
+        self.port = 0 if family == socket.AF_UNIX else self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                self.connections += 1
+                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        self.open.add(connection)
+        session = self.session(self, connection)
+        with contextlib.suppress(OSError), connection, session.file:
+            session.run()
+        self.open.discard(connection)
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        """Also the sessions."""
+        self.socket.close()
+        for connection in list(self.open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self):
         return self

@@ -5,17 +5,35 @@ and twice only what a crash makes unavoidable."""
 import collections
 import os
 import random
+import re
 import signal
 import threading
 import time
 
 import pytest
 from conftest import run, wait_until
-from sink import Sink
+from sink import Session, Sink
 from test_crash import IN_FLIGHT, Ledger, Load, client, is_alive, kill_everything
 
 KILLS_OF_ALL, KILLS_OF_QMGR = 10, 20
 GRACE = 2.0  # seconds from a final dot to the flush of its STATUS, on a machine under full load
+
+
+class Taken:
+    """A message whose final dot came."""
+
+    def __init__(self, content):
+        self.when = time.monotonic()
+        self.number = int(re.search(rb"(?m)^Subject: number (\d+)\r$", content).group(1))
+        self.queue_id = re.search(rb"\sid (\w+)", content).group(1).decode()
+
+
+class RecordingSession(Session):
+    def content(self):
+        content = super().content()
+        if content is not None:
+            self.sink.taken.append(Taken(content))
+        return content
 
 
 def qmgr_pid(instance):
@@ -60,7 +78,8 @@ def queue_is_empty(instance):
 
 @pytest.fixture
 def relay(make_instance, workspace):
-    with Sink() as sink:
+    with Sink(session=RecordingSession) as sink:
+        sink.taken = []
         instance = make_instance(relayhost=f"[127.0.0.1]:{sink.port}", mydestination="", minimal_backoff_time="1s",
                                  maximal_backoff_time="2s", transport_retry_time="1s", service_throttle_time="1s")
         instance.start()
@@ -78,7 +97,7 @@ def repeats(sink):
 
 def assert_all_arrived(instance, sink, ledger):
     def arrived():
-        return {int(m.header("Subject").split()[1]) for m in list(sink.taken)}
+        return {message.number for message in list(sink.taken)}
 
     wait_until("all that was promised", lambda: ledger.promised <= arrived(), 120)
     wait_until("an empty queue", lambda: queue_is_empty(instance), 120)

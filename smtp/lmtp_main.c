@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lmtp_main.c - the LMTP client.
+ */
+#include "smtp/settings.h"
+#include "smtp/smtp.h"
+#include "smtp/worker.h"
+
+static const struct service lmtp = {
+	.name = "lmtp",
+	.role = ROLE_AGENT,
+	.settings = lmtp_settings,
+	.settings_out = &settings,
+	.handlers = worker_handlers,
+	.open = worker_open,
+	.drain = worker_drain,
+};
+
+int main(int argc, char **argv)
+{
+	settings.is_lmtp = true;
+	return service_main(&lmtp, argc, argv);
+}

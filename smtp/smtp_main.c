@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * smtp_main.c - the SMTP client.
+ */
+#include "smtp/settings.h"
+#include "smtp/smtp.h"
+#include "smtp/worker.h"
+
+static const struct service smtp = {
+	.name = "smtp",
+	.role = ROLE_AGENT,
+	.settings = smtp_settings,
+	.settings_out = &settings,
+	.handlers = worker_handlers,
+	.open = worker_open,
+	.drain = worker_drain,
+};
+
+int main(int argc, char **argv)
+{
+	return service_main(&smtp, argc, argv);
+}
