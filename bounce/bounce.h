@@ -20,6 +20,7 @@ struct bounce_settings {
 	const char *second_bounce_notice_recipient; /* 2bounce_... */
 	const char *bounce_notice_recipient, *delay_notice_recipient;
 	const char *bounce_template_file;
+	bool enable_threaded_bounces;
 	int64_t bounce_size_limit, delay_warning_time, maximal_queue_lifetime, ipc_timeout;
 };
 extern struct bounce_settings bounce_settings;
@@ -72,6 +73,8 @@ struct returned {
 };
 /* False with errno when it can't be read. */
 bool returned_measure(const struct notice *, struct returned *);
+/* Appends the message's Message-ID, and what References of an answer to it has; nothing when it has none. */
+void returned_thread(const struct notice *, struct buf *message_id, struct buf *references);
 
 /* request.c */
 extern const struct handler bounce_handlers[];
@@ -89,6 +92,8 @@ const struct template *template_of(enum notice_kind);
 /* lines.c: text in wire form. Control bytes and what is no UTF-8 become '?'. */
 /* Each line as it is. */
 void lines_put(struct buf *out, struct slice text);
+/* One line, unless it is so long that it must be folded: for addresses, in which a blank means something. */
+void lines_put_whole(struct buf *out, struct slice text);
 /* One paragraph or header field in lines of up to 79 bytes, cut at blanks (words that are longer stay whole
  * up to 900 bytes); all but the first are indented by 4. */
 void lines_put_folded(struct buf *out, struct slice text);

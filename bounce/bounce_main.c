@@ -19,6 +19,7 @@ static const struct conf_setting settings[] = {
 	ROW(delay_warning_time),
 	ROW(maximal_queue_lifetime),
 	ROW(ipc_timeout),
+	ROW(enable_threaded_bounces),
 	CONF_SETTING(struct bounce_settings, second_bounce_notice_recipient,
 	    "2bounce_notice_recipient"),
 	{ 0 },

@@ -37,6 +37,31 @@ static void put_field(struct buf *out, const char *name, struct slice value)
 	buf_clear(&field);
 }
 
+static void put_address(struct buf *out, const char *before, struct slice address,
+    const char *after)
+{
+	struct buf field = { 0 };
+
+	buf_puts(&field, before);
+	buf_put_slice(&field, address);
+	buf_puts(&field, after);
+	lines_put_whole(out, buf_slice(&field));
+	buf_clear(&field);
+}
+
+static void put_thread(const struct notice *n, struct buf *out)
+{
+	struct buf message_id = { 0 }, references = { 0 };
+
+	returned_thread(n, &message_id, &references);
+	if (message_id.len > 0) {
+		put_field(out, "References: ", buf_slice(&references));
+		put_field(out, "In-Reply-To: ", buf_slice(&message_id));
+	}
+	buf_clear(&message_id);
+	buf_clear(&references);
+}
+
 static void put_header(const struct notice *n, bool is_8bit, struct buf *out)
 {
 	const struct template *t = template_of((enum notice_kind)n->about->kind);
@@ -45,7 +70,9 @@ static void put_header(const struct notice *n, bool is_8bit, struct buf *out)
 	put_field(out, "Date: ", slice_of(mail_date(date, n->now_us)));
 	put_field(out, "From: ", slice_of(t->from));
 	put_field(out, "Subject: ", slice_of(n->is_copy ? t->postmaster_subject : t->subject));
-	put_field(out, "To: ", n->to);
+	put_address(out, "To: ", n->to, "");
+	if (bounce_settings.enable_threaded_bounces)
+		put_thread(n, out);
 	buf_printf(out,
 	    "Auto-Submitted: %s\r\n"
 	    "MIME-Version: 1.0\r\n"
@@ -83,7 +110,7 @@ static void put_introduction(const struct notice *n, struct buf *out)
 		return;
 	}
 	buf_puts(out, "For the postmaster: what became of somebody's message.\r\n\r\n");
-	put_field(out, "Sender: ", n->about->sender);
+	put_address(out, "Sender: ", n->about->sender, "");
 }
 
 static void put_reason(const struct notice_rcpt *r, struct buf *text, struct buf *out)
@@ -123,9 +150,7 @@ static void begin_content(const struct notice *n, bool is_8bit, struct buf *out)
 	    n->headers_only ? " Headers" : "");
 	begin_part(n, description, n->headers_only ? "text/rfc822-headers" : "message/rfc822",
 	    is_8bit, out);
-	buf_puts(out, "Return-Path: <");
-	buf_put_slice(out, n->about->sender);
-	buf_puts(out, ">\r\n");
+	put_address(out, "Return-Path: <", n->about->sender, ">");
 }
 
 void compose_head(const struct notice *n, bool is_8bit, struct buf *out)

@@ -72,3 +72,11 @@ void lines_put_folded(struct buf *out, struct slice text)
 		width = WIDTH - INDENT;
 	}
 }
+
+void lines_put_whole(struct buf *out, struct slice text)
+{
+	if (text.len <= LONGEST)
+		put_line(out, text);
+	else
+		lines_put_folded(out, text);
+}

@@ -24,6 +24,12 @@ static void end(struct field *f, struct slice value)
 	lines_put_folded(f->out, buf_slice(&f->text));
 }
 
+static void end_address(struct field *f, struct slice address)
+{
+	buf_put_slice(&f->text, address);
+	lines_put_whole(f->out, buf_slice(&f->text));
+}
+
 static void put(struct field *f, const char *name_and_type, struct slice value)
 {
 	begin(f, name_and_type);
@@ -72,8 +78,10 @@ static void put_message(struct field *f, const struct notice *n)
 		end(f, SLICE(""));
 	}
 	put(f, "X-Postfix-Queue-ID: ", m->id);
-	if (m->sender.len > 0)
-		put(f, "X-Postfix-Sender: rfc822; ", m->sender);
+	if (m->sender.len > 0) {
+		begin(f, "X-Postfix-Sender: rfc822; ");
+		end_address(f, m->sender);
+	}
 	put_date(f, "Arrival-Date: ", m->arrival_us);
 }
 
@@ -97,13 +105,14 @@ static void put_original(struct field *f, const struct notice_rcpt *r)
 {
 	ptrdiff_t semicolon = slice_find(r->orcpt, ';');
 
+	begin(f, "Original-Recipient: ");
 	if (semicolon > 0) {
-		begin(f, "Original-Recipient: ");
 		buf_put_slice(&f->text, slice_part(r->orcpt, 0, (size_t)semicolon + 1));
 		put_decoded(&f->text, slice_part(r->orcpt, (size_t)semicolon + 1, r->orcpt.len));
-		end(f, SLICE(""));
+		end_address(f, SLICE(""));
 	} else if (r->original.len > 0) {
-		put(f, "Original-Recipient: rfc822;", r->original);
+		buf_puts(&f->text, "rfc822;");
+		end_address(f, r->original);
 	}
 }
 
@@ -122,8 +131,8 @@ static void put_rcpt(struct field *f, const struct notice *n, const struct notic
 	};
 
 	buf_puts(f->out, "\r\n");
-	put(f, has_8bit(r->address) ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ",
-	    r->address);
+	begin(f, has_8bit(r->address) ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ");
+	end_address(f, r->address);
 	put_original(f, r);
 	put(f, "Action: ", slice_of(action(n, r)));
 	put(f, "Status: ", r->dsn.len > 0 ? r->dsn : slice_of(statuses[n->about->kind]));

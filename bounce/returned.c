@@ -7,10 +7,14 @@
 
 #include "bounce/bounce.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/mail/header.h"
 #include "common/task/task.h"
 
-enum { HEADER_LIMIT = 131072 }; /* of a header that is returned alone */
+enum {
+	HEADER_LIMIT = 131072, /* of a header that is returned alone */
+	THREAD_LIMIT = 4096    /* of a field that is repeated in the notice's own header */
+};
 
 /* The bytes of whole fields at its start. Where the message goes on, the last one may be cut. */
 static size_t header_size(struct slice start, bool goes_on)
@@ -27,16 +31,24 @@ static size_t header_size(struct slice start, bool goes_on)
 	return size == start.len && goes_on ? before : size;
 }
 
-static bool measure_header(const struct message_content *content, char *room, struct returned *r)
+/* As much as the header may have, and perhaps more. */
+static bool read_start(const struct message_content *content, char *room, struct buf *start)
 {
-	struct buf start = { 0 };
 	struct slice piece;
 	bool ok;
 
 	do {
-		ok = message_content_read(content, start.len, room, &piece);
-		buf_put_slice(&start, piece);
-	} while (ok && piece.len > 0 && start.len < HEADER_LIMIT);
+		ok = message_content_read(content, start->len, room, &piece);
+		buf_put_slice(start, piece);
+	} while (ok && piece.len > 0 && start->len < HEADER_LIMIT);
+	return ok;
+}
+
+static bool measure_header(const struct message_content *content, char *room, struct returned *r)
+{
+	struct buf start = { 0 };
+	bool ok = read_start(content, room, &start);
+
 	r->size = header_size(buf_slice(&start), start.len < content->size);
 	buf_clear(&start);
 	return ok;
@@ -68,4 +80,42 @@ bool returned_measure(const struct notice *n, struct returned *r)
 	}
 	free(room);
 	return ok;
+}
+
+static void put_words(struct slice value, struct buf *out)
+{
+	struct slice word;
+
+	while (text_next_word(&value, " \t\r\n", &word)) {
+		if (out->len > 0)
+			buf_putc(out, ' ');
+		buf_put_slice(out, word);
+	}
+}
+
+void returned_thread(const struct notice *n, struct buf *message_id, struct buf *references)
+{
+	char *room = n->content.fd == -1 ? NULL : mem_alloc(CHUNK_LIMIT);
+	struct buf start = { 0 };
+	struct slice rest;
+	struct header h;
+	bool blank_line;
+
+	read_start(&n->content, room, &start);
+	rest = buf_slice(&start);
+	while (header_next(&rest, true, &h, &blank_line) == HEADER_FIELD) {
+		if (h.value.len > THREAD_LIMIT)
+			continue;
+		if (header_id(h.name) == HEADER_MESSAGE_ID && message_id->len == 0)
+			put_words(h.value, message_id);
+		if (slice_equal_nocase(h.name, SLICE("References")) && references->len == 0)
+			put_words(h.value, references);
+	}
+	if (message_id->len > 0) {
+		if (references->len > 0)
+			buf_putc(references, ' ');
+		buf_put_slice(references, buf_slice(message_id));
+	}
+	buf_clear(&start);
+	free(room);
 }

@@ -32,6 +32,7 @@ static void begin(void)
 		.myhostname = "mx.example",
 		.bounce_template_file = "",
 		.bounce_size_limit = 50000,
+		.enable_threaded_bounces = true,
 	};
 	template_open();
 }

@@ -189,6 +189,57 @@ static void bytes_above_127_are_declared(void **unused)
 	buf_clear(&out);
 }
 
+static void a_notice_may_belong_to_the_thread(void **unused)
+{
+	static const struct {
+		const char *content, *has;
+	} cases[] = {
+		{ "Message-ID: <1@a>\r\nReferences: <x@a>\r\n <y@a>\r\n\r\nMessage-ID: <2@a>\r\n",
+		    "References: <x@a> <y@a> <1@a>\r\nIn-Reply-To: <1@a>\r\n" },
+		{ "message-id : <1@a>\r\n\r\n", "References: <1@a>\r\nIn-Reply-To: <1@a>\r\n" },
+		{ "References: <x@a>\r\n\r\n", "" },
+	};
+	struct notice_rcpt r = { .address = SLICE("b@b.example") };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct buf out;
+		char *has;
+
+		bounce_settings.enable_threaded_bounces = true;
+		out = compose(&failed, &r, 1, cases[i].content, false);
+		bounce_settings.enable_threaded_bounces = false;
+		has = mem_printf("\r\nTo: alice@far.example\r\n%sAuto-Submitted: ", cases[i].has);
+		assert_non_null(strstr(buf_text(&out), has));
+		free(has);
+		buf_clear(&out);
+	}
+}
+
+static void an_address_is_not_folded(void **unused)
+{
+	static const char address[] =
+	    "\"a   b cccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+	    "ccccccccccc dddddddddddd\"@b.example";
+	struct notice_rcpt r = { .address = SLICE(address), .original = SLICE(address) };
+	struct msg_notice m = failed;
+	struct buf out;
+
+	(void)unused;
+	m.sender = SLICE(address);
+	out = compose(&m, &r, 1, "Subject: x\r\n\r\n", false);
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const fields[] = { "To: ", "X-Postfix-Sender: rfc822; ",
+			"Final-Recipient: rfc822; ", "Original-Recipient: rfc822;",
+			"Return-Path: <" };
+		char *field = mem_printf("\r\n%s%s", fields[i], address);
+
+		assert_non_null(strstr(buf_text(&out), field));
+		free(field);
+	}
+	buf_clear(&out);
+}
+
 static void a_header_that_is_too_long_is_cut_between_fields(void **unused)
 {
 	struct buf content = { 0 };
@@ -293,6 +344,8 @@ int main(void)
 		cmocka_unit_test(a_failure_reads_so),
 		cmocka_unit_test(other_kinds_differ_in_these),
 		cmocka_unit_test(bytes_above_127_are_declared),
+		cmocka_unit_test(a_notice_may_belong_to_the_thread),
+		cmocka_unit_test(an_address_is_not_folded),
 		cmocka_unit_test(a_header_that_is_too_long_is_cut_between_fields),
 		cmocka_unit_test(lines_are_folded_and_harmless),
 		cmocka_unit_test(a_list_is_bounded),
