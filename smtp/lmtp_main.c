@@ -2,6 +2,7 @@
 /*
  * lmtp_main.c - the LMTP client.
  */
+#include "common/ipc/delivery.h"
 #include "smtp/settings.h"
 #include "smtp/smtp.h"
 #include "smtp/worker.h"
@@ -13,6 +14,7 @@ static const struct service lmtp = {
 	.settings_out = &settings,
 	.handlers = worker_handlers,
 	.open = worker_open,
+	.busy = delivery_is_owed,
 	.drain = worker_drain,
 };
 

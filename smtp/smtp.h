@@ -58,7 +58,7 @@ struct target {
 };
 
 struct delivery {
-	struct request *request;
+	struct delivery_run *run;
 	const struct msg_deliver *m;
 	int fd; /* of large content, or -1 */
 	struct arena *arena;

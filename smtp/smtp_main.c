@@ -2,6 +2,7 @@
 /*
  * smtp_main.c - the SMTP client.
  */
+#include "common/ipc/delivery.h"
 #include "smtp/settings.h"
 #include "smtp/smtp.h"
 #include "smtp/worker.h"
@@ -13,6 +14,7 @@ static const struct service smtp = {
 	.settings_out = &settings,
 	.handlers = worker_handlers,
 	.open = worker_open,
+	.busy = delivery_is_owed,
 	.drain = worker_drain,
 };
 

@@ -15,8 +15,9 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/ipc/delivery.h"
 
-enum { GROUP_BYTES = 16384, PIECE = 65536 };
+enum { GROUP_BYTES = 16384, PIECE = 65536, ORPHAN_SECONDS = 20 };
 
 enum step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
 static const struct {
@@ -308,10 +309,10 @@ static void send_envelope(struct talk *t)
 
 /* --- the content ---------------------------------------------------------------------------------- */
 
-/* qmgr would have this delivered again. Right before the final dot. */
+/* Right before the final dot: without a queue manager that records it, this would be delivered again. */
 static bool is_orphan(struct talk *t)
 {
-	if (!channel_is_closed(request_channel(t->d->request)))
+	if (delivery_is_wanted(t->d->run, deadline_after(ORPHAN_SECONDS * CLOCK_SECOND)))
 		return false;
 	t->s->is_broken = t->ended = true;
 	verdict_set(&t->verdict, t->d->arena, "4.3.0", "the queue manager is gone");

@@ -86,7 +86,6 @@ static void fill(struct delivery *d, struct request *request, const struct frame
 	const struct msg_deliver *m = frame->message;
 	size_t count = m->index.count;
 
-	d->request = request;
 	d->m = m;
 	d->fd = frame->fd;
 	d->arena = request_arena(request);
@@ -114,6 +113,7 @@ static void run_deliver(struct request *request, struct frame *frame)
 	service_session_begin();
 	run = delivery_begin(request, m);
 	if (run != NULL) {
+		d.run = run;
 		fill(&d, request, frame);
 		deliver_run(&d);
 		delivery_end(run, request, &d.out);
@@ -123,6 +123,7 @@ static void run_deliver(struct request *request, struct frame *frame)
 
 const struct handler worker_handlers[] = {
 	{ &table_deliver, ROLE_BIT(ROLE_QMGR), run_deliver },
+	{ &table_reclaim, ROLE_BIT(ROLE_QMGR), delivery_reclaim },
 	{ 0 },
 };
 
