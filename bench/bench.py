@@ -71,9 +71,9 @@ def wait_for_port(port):
 
 def start_sink(peer, server, messages):
     """Debian's smtp-sink, which ends when it has them all."""
-    sink = subprocess.Popen([peer.program("smtp-sink"), "-M", str(messages), f"127.0.0.1:{server.sink_port}", "1000"],
-                            env=peer.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+    sink = subprocess.Popen([peer.program("smtp-sink"), "-u", USER, "-M", str(messages),
+                             f"127.0.0.1:{server.sink_port}", "1000"], env=peer.env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for_port(server.sink_port)
     return sink
 
