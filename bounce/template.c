@@ -49,6 +49,7 @@ static const struct template built_in[] = {
 };
 
 static struct template templates[ARRAY_LENGTH(built_in)];
+static struct arena *texts; /* of the templates */
 
 const struct template *template_of(enum notice_kind kind)
 {
@@ -156,7 +157,8 @@ static bool take_text(const char **slot, const char *text, char **why)
 	filled = fill_in(text, why);
 	if (filled == NULL)
 		return false;
-	*slot = filled; /* the template's for the life of the process */
+	*slot = arena_text(texts, slice_of(filled));
+	free(filled);
 	return true;
 }
 
@@ -165,7 +167,7 @@ static bool take_draft(const struct template_draft *d, char **why)
 	struct template t = templates[d->kind];
 
 	if (d->charset != NULL)
-		t.charset = mem_strdup(d->charset);
+		t.charset = arena_text(texts, slice_of(d->charset));
 	if (!take_text(&t.from, d->from, why) || !take_text(&t.subject, d->subject, why) ||
 	    !take_text(&t.postmaster_subject, d->postmaster_subject, why) ||
 	    !take_text(&t.text, d->text, why))
@@ -203,6 +205,8 @@ void template_open(void)
 	struct buf file = { 0 };
 	char *why = NULL;
 
+	arena_free(texts);
+	texts = arena_new();
 	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_SUCCESS; kind++) {
 		templates[kind] = built_in[kind];
 		if (!take_text(&templates[kind].text, built_in[kind].text, &why))
