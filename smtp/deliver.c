@@ -20,6 +20,7 @@ struct search {
 	struct pool *pool;
 	bool opening;	  /* the pool counts on a session of ours */
 	bool over;	  /* no further host */
+	bool unsaid;	  /* why the last host did not do is not in the log yet */
 	int64_t sessions; /* with hosts of this next hop */
 	struct host tried[TRIED_MOST];
 	size_t tried_count;
@@ -112,6 +113,7 @@ static void try_pool(struct search *s)
 		if (!use(s, session))
 			continue;
 		s->sessions++;
+		s->unsaid = true;
 		note_tried(s, name, &address, port);
 		return;
 	}
@@ -126,8 +128,10 @@ static void try_host(struct search *s, const struct host *h)
 	if (!s->opening) {
 		pool_opening(s->pool);
 		s->opening = true;
-		log_last(s->d);
 	}
+	if (s->unsaid)
+		log_last(s->d);
+	s->unsaid = true;
 	note_tried(s, h->name, &h->address, h->port);
 	session = session_open(h, s->d->arena, &connected, &v);
 	s->sessions += connected;

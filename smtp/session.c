@@ -68,6 +68,20 @@ void session_lost(struct session *s, enum reply_result how, const struct reply *
 	set_place(s, arena, v);
 }
 
+bool session_speaks_first(struct session *s, const char *doing, struct arena *arena,
+    struct verdict *v)
+{
+	struct reply r = { 0 };
+	struct slice piece;
+
+	if (!stream_has_input(s->stream))
+		return false;
+	stream_peek(s->stream, &piece, DEADLINE_NEVER);
+	r.text = slice_part(piece, 0, 100);
+	session_lost(s, REPLY_BAD, &r, doing, arena, v);
+	return true;
+}
+
 static void refused_to_talk(struct session *s, const struct reply *r, struct arena *arena,
     struct verdict *v)
 {
@@ -87,6 +101,8 @@ static bool exchange(struct session *s, const struct stage *stage, struct reply 
 	deadline when = deadline_after(settings.helo_timeout);
 	enum reply_result how = REPLY_OK;
 
+	if (stage->command != NULL && session_speaks_first(s, stage->doing, arena, v))
+		return false;
 	if (stage->command != NULL &&
 	    (stream_printf(s->stream, when, "%s %s\r\n", stage->command, settings.helo_name) ==
 		    -1 ||

@@ -484,7 +484,9 @@ enum transaction_result transaction_run(struct session *s, struct delivery *d)
 	collect(&t);
 	if (is_too_large(&t))
 		return TRANSACTION_DONE;
-	send_envelope(&t);
+	t.ended = t.heard = session_speaks_first(s, steps[STEP_MAIL].doing, d->arena, &t.verdict);
+	if (!t.ended)
+		send_envelope(&t);
 	if (t.ended && !t.heard && s->uses > 1)
 		return TRANSACTION_STALE;
 	/* A refused MAIL leaves nothing behind. */
