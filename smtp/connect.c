@@ -34,7 +34,8 @@ static socklen_t fill(struct sockaddr_storage *to, const struct net_address *a, 
 /* smtp_bind_address. A wrong one is said, and does not keep mail here. */
 static void bind_source(int fd, int family)
 {
-	const char *name = family == AF_INET ? settings.bind_address : settings.bind_address6;
+	const char *name = family == AF_INET ? client_settings.bind_address
+					     : client_settings.bind_address6;
 	struct sockaddr_storage from;
 	struct net_address a;
 	socklen_t len;
@@ -113,8 +114,9 @@ static int connect_path(struct slice path, deadline when)
 int connect_host(const struct host *h)
 {
 	/* 0: the system's own patience. */
-	deadline when = deadline_after(settings.connect_timeout > 0 ? settings.connect_timeout
-								    : 300 * CLOCK_SECOND);
+	deadline when = deadline_after(client_settings.connect_timeout > 0
+		? client_settings.connect_timeout
+		: 300 * CLOCK_SECOND);
 
 	return h->address.family == AF_UNSPEC ? connect_path(h->name, when)
 					      : connect_address(h, when);

@@ -20,6 +20,7 @@ struct search {
 	struct pool *pool;
 	bool opening;	  /* the pool counts on a session of ours */
 	bool over;	  /* no further host */
+	bool unsaid;	  /* why the last host did not do is not in the log yet */
 	int64_t sessions; /* with hosts of this next hop */
 	struct host tried[TRIED_MOST];
 	size_t tried_count;
@@ -112,6 +113,7 @@ static void try_pool(struct search *s)
 		if (!use(s, session))
 			continue;
 		s->sessions++;
+		s->unsaid = true;
 		note_tried(s, name, &address, port);
 		return;
 	}
@@ -126,8 +128,10 @@ static void try_host(struct search *s, const struct host *h)
 	if (!s->opening) {
 		pool_opening(s->pool);
 		s->opening = true;
-		log_last(s->d);
 	}
+	if (s->unsaid)
+		log_last(s->d);
+	s->unsaid = true;
 	note_tried(s, h->name, &h->address, h->port);
 	session = session_open(h, s->d->arena, &connected, &v);
 	s->sessions += connected;
@@ -160,7 +164,8 @@ static void try_nexthop(struct search *s, const struct nexthop *n)
 	for (size_t i = 0; i < route->count && !s->over && has_open(s->d); i++) {
 		if (was_tried(s, &route->hosts[i]))
 			continue;
-		if (settings.mx_session_limit > 0 && s->sessions >= settings.mx_session_limit)
+		if (client_settings.mx_session_limit > 0 &&
+		    s->sessions >= client_settings.mx_session_limit)
 			break;
 		try_host(s, &route->hosts[i]);
 	}
@@ -174,16 +179,16 @@ static void try_list(struct search *s, struct slice list)
 	const char *why;
 	int rc;
 
-	nexthop_port(slice_of(settings.tcp_port), &port);
+	nexthop_port(slice_of(client_settings.tcp_port), &port);
 	while (!s->over && has_open(s->d) &&
-	    (rc = nexthop_next(&list, settings.is_lmtp, port, &n, &why)) != 0) {
+	    (rc = nexthop_next(&list, client_settings.is_lmtp, port, &n, &why)) != 0) {
 		struct verdict v;
 
 		if (rc == 1) {
 			try_nexthop(s, &n);
 			continue;
 		}
-		verdict_set(&v, s->d->arena, "4.3.5", "the next hop %.*s can't be used: %s",
+		verdict_put(&v, s->d->arena, "4.3.5", "the next hop %.*s can't be used: %s",
 		    (int)s->d->m->nexthop.len, s->d->m->nexthop.data, why);
 		set_last(s->d, &v);
 	}
@@ -194,7 +199,7 @@ void deliver_run(struct delivery *d)
 	struct search *s = arena_alloc(d->arena, sizeof(*s));
 	struct verdict none;
 
-	verdict_set(&none, d->arena, "4.3.5", "there is no next hop to try");
+	verdict_put(&none, d->arena, "4.3.5", "there is no next hop to try");
 	set_last(d, &none);
 	s->d = d;
 	s->pool = pool_enter(d->m->nexthop);
@@ -206,7 +211,7 @@ void deliver_run(struct delivery *d)
 			s->opening = true;
 		}
 		try_list(s, d->m->nexthop);
-		try_list(s, slice_of(settings.fallback_relay));
+		try_list(s, slice_of(client_settings.fallback_relay));
 	}
 	if (s->opening)
 		pool_opened(s->pool, NULL);

@@ -11,7 +11,7 @@ static const struct service lmtp = {
 	.name = "lmtp",
 	.role = ROLE_AGENT,
 	.settings = lmtp_settings,
-	.settings_out = &settings,
+	.settings_out = &client_settings,
 	.handlers = worker_handlers,
 	.open = worker_open,
 	.busy = delivery_is_owed,
@@ -20,6 +20,6 @@ static const struct service lmtp = {
 
 int main(int argc, char **argv)
 {
-	settings.is_lmtp = true;
+	client_settings.is_lmtp = true;
 	return service_main(&lmtp, argc, argv);
 }

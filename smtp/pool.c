@@ -128,7 +128,7 @@ struct session *pool_take(struct pool *p)
 	int rc = 0;
 
 	while ((s = take_idle(p)) == NULL) {
-		if (!settings.connection_cache_on_demand || p->sessions == 0 || rc == -1 ||
+		if (!client_settings.connection_cache_on_demand || p->sessions == 0 || rc == -1 ||
 		    p->waiting >= p->sessions * POOL_QUEUE || p->failures != failures)
 			return NULL;
 		p->waiting++;
@@ -169,11 +169,11 @@ void pool_drop(struct session *s)
 
 static bool is_of_use(const struct session *s)
 {
-	int64_t count = settings.connection_reuse_count_limit;
+	int64_t count = client_settings.connection_reuse_count_limit;
 
-	return !s->is_broken && !is_draining && settings.connection_cache_on_demand &&
+	return !s->is_broken && !is_draining && client_settings.connection_cache_on_demand &&
 	    (count == 0 || s->uses < (uint64_t)count) &&
-	    clock_now() - s->opened < settings.connection_reuse_time_limit;
+	    clock_now() - s->opened < client_settings.connection_reuse_time_limit;
 }
 
 void pool_give(struct session *s)
@@ -185,6 +185,7 @@ void pool_give(struct session *s)
 		return;
 	}
 	LIST_INSERT_HEAD(&p->idle, s, link);
-	task_timer_set(&s->idle, deadline_after(settings.connection_cache_time_limit), end_idle, s);
+	task_timer_set(&s->idle, deadline_after(client_settings.connection_cache_time_limit),
+	    end_idle, s);
 	task_list_wake_one(&p->waiters);
 }

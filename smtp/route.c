@@ -68,7 +68,7 @@ static void add_names(const char *host)
 
 void route_open(void)
 {
-	struct slice rest = slice_of(settings.inet_interfaces), word;
+	struct slice rest = slice_of(client_settings.inet_interfaces), word;
 	char *name;
 
 	while (text_next_word(&rest, ", \t\r\n", &word)) {
@@ -89,9 +89,9 @@ void route_open(void)
 /* On another port somebody else may listen. */
 static bool is_own(const struct host *h)
 {
-	if (settings.is_lmtp || h->port != SMTP_PORT)
+	if (client_settings.is_lmtp || h->port != SMTP_PORT)
 		return false;
-	if (slice_equal_nocase(h->name, slice_of(settings.myhostname)))
+	if (slice_equal_nocase(h->name, slice_of(client_settings.myhostname)))
 		return true;
 	for (size_t i = 0; i < own_count; i++)
 		if (net_address_equal(&own[i], &h->address))
@@ -133,7 +133,7 @@ static void explain(struct search *s, struct slice name, enum dns_type type, enu
 	/* What may be better later counts more. */
 	if (s->why->outcome == OUTCOME_DEFERRED && !passing)
 		return;
-	verdict_set(s->why, s->arena, passing ? "4.4.3" : "5.4.4",
+	verdict_put(s->why, s->arena, passing ? "4.4.3" : "5.4.4",
 	    "Host or domain name not found. Name service error for name=%.*s type=%s: %s",
 	    (int)name.len, name.data, type_name(type),
 	    words[status < DNS_NO_NAME || status > DNS_BAD_NAME ? DNS_TRY_AGAIN : status]);
@@ -160,7 +160,7 @@ static void add_addresses(struct search *s, struct slice name, uint64_t preferen
 
 static bool uses(const char *protocol)
 {
-	struct slice rest = slice_of(settings.inet_protocols), word;
+	struct slice rest = slice_of(client_settings.inet_protocols), word;
 
 	while (text_next_word(&rest, ", \t\r\n", &word))
 		if (slice_equal(word, SLICE("all")) || slice_equal(word, slice_of(protocol)))
@@ -200,7 +200,7 @@ static void shuffle(struct host *hosts, size_t count)
 /* Lower is tried first. */
 static unsigned family_rank(const struct host *h)
 {
-	const char *first = settings.address_preference;
+	const char *first = client_settings.address_preference;
 
 	if (strcmp(first, "any") == 0)
 		return 0;
@@ -229,7 +229,7 @@ static void sort(struct host *hosts, size_t count)
 
 static void put_in_order(struct route *r)
 {
-	if (settings.randomize_addresses)
+	if (client_settings.randomize_addresses)
 		shuffle(r->hosts, r->count);
 	sort(r->hosts, r->count);
 }
@@ -237,14 +237,15 @@ static void put_in_order(struct route *r)
 static bool finish(struct search *s)
 {
 	struct route *r = s->route;
-	size_t limit = settings.mx_address_limit > 0 ? (size_t)settings.mx_address_limit
-						     : ROUTE_MOST;
+	size_t limit = client_settings.mx_address_limit > 0
+	    ? (size_t)client_settings.mx_address_limit
+	    : ROUTE_MOST;
 
 	if (r->count == 0)
 		return false;
 	put_in_order(r);
 	if (!drop_own(r)) {
-		verdict_set(s->why, s->arena, "5.4.6", "mail for %.*s loops back to myself",
+		verdict_put(s->why, s->arena, "5.4.6", "mail for %.*s loops back to myself",
 		    (int)s->next->name.len, s->next->name.data);
 		return false;
 	}
@@ -275,11 +276,12 @@ static struct route *exchangers(struct search *s, const struct msg_dns_answer *a
 static bool by_exchangers(struct search *s, const struct msg_dns_answer *answer)
 {
 	struct route *mx = exchangers(s, answer);
-	size_t enough = settings.mx_address_limit > 0 ? (size_t)settings.mx_address_limit
-						      : ROUTE_MOST;
+	size_t enough = client_settings.mx_address_limit > 0
+	    ? (size_t)client_settings.mx_address_limit
+	    : ROUTE_MOST;
 
 	if (mx->count == 0) {
-		verdict_set(s->why, s->arena, "5.1.0", "Domain %.*s does not accept mail (nullMX)",
+		verdict_put(s->why, s->arena, "5.1.0", "Domain %.*s does not accept mail (nullMX)",
 		    (int)s->next->name.len, s->next->name.data);
 		return false;
 	}
@@ -290,7 +292,7 @@ static bool by_exchangers(struct search *s, const struct msg_dns_answer *answer)
 		add_host(s, mx->hosts[i].name, mx->hosts[i].preference);
 	}
 	if (s->route->count == 0 && s->why->outcome == OUTCOME_BOUNCED &&
-	    settings.defer_if_no_mx_address_found) {
+	    client_settings.defer_if_no_mx_address_found) {
 		s->why->outcome = OUTCOME_DEFERRED;
 		s->why->dsn = SLICE("4.4.4");
 	}
@@ -311,7 +313,7 @@ static bool by_domain(struct search *s)
 	if (answer.status == DNS_OK)
 		return by_exchangers(s, &answer);
 	if (answer.status == DNS_NO_DATA ||
-	    (answer.status == DNS_TRY_AGAIN && settings.ignore_mx_lookup_error))
+	    (answer.status == DNS_TRY_AGAIN && client_settings.ignore_mx_lookup_error))
 		return by_host(s);
 	explain(s, s->next->name, DNS_MX, (enum dns_status)answer.status);
 	return false;

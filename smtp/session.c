@@ -37,7 +37,7 @@ void session_refused(const struct session *s, const struct reply *r, const char 
 {
 	struct slice said = reply_flat(r, 600, arena);
 
-	verdict_set(v, arena, r->code >= 500 ? "5.0.0" : "4.0.0",
+	verdict_put(v, arena, r->code >= 500 ? "5.0.0" : "4.0.0",
 	    "host %.*s said: %.*s (in reply to %s command)", (int)s->peer.len, s->peer.data,
 	    (int)said.len, said.data, command);
 	v->dsn = r->enhanced;
@@ -56,16 +56,30 @@ void session_lost(struct session *s, enum reply_result how, const struct reply *
 	if (how == REPLY_BAD) {
 		struct slice said = reply_flat(r, 200, arena);
 
-		verdict_set(v, arena, "4.5.0", "protocol error with %.*s while %s: got \"%.*s\"",
+		verdict_put(v, arena, "4.5.0", "protocol error with %.*s while %s: got \"%.*s\"",
 		    (int)s->peer.len, s->peer.data, doing, (int)said.len, said.data);
 		set_place(s, arena, v);
 		return;
 	}
-	verdict_set(v, arena, "4.4.2",
+	verdict_put(v, arena, "4.4.2",
 	    how == REPLY_TIMEOUT ? "conversation with %.*s timed out while %s"
 				 : "lost connection with %.*s while %s",
 	    (int)s->peer.len, s->peer.data, doing);
 	set_place(s, arena, v);
+}
+
+bool session_speaks_first(struct session *s, const char *doing, struct arena *arena,
+    struct verdict *v)
+{
+	struct reply r = { 0 };
+	struct slice piece;
+
+	if (!stream_has_input(s->stream))
+		return false;
+	stream_peek(s->stream, &piece, DEADLINE_NEVER);
+	r.text = slice_part(piece, 0, 100);
+	session_lost(s, REPLY_BAD, &r, doing, arena, v);
+	return true;
 }
 
 static void refused_to_talk(struct session *s, const struct reply *r, struct arena *arena,
@@ -84,12 +98,14 @@ static void refused_to_talk(struct session *s, const struct reply *r, struct are
 static bool exchange(struct session *s, const struct stage *stage, struct reply *r,
     struct arena *arena, struct verdict *v)
 {
-	deadline when = deadline_after(settings.helo_timeout);
+	deadline when = deadline_after(client_settings.helo_timeout);
 	enum reply_result how = REPLY_OK;
 
+	if (stage->command != NULL && session_speaks_first(s, stage->doing, arena, v))
+		return false;
 	if (stage->command != NULL &&
-	    (stream_printf(s->stream, when, "%s %s\r\n", stage->command, settings.helo_name) ==
-		    -1 ||
+	    (stream_printf(s->stream, when, "%s %s\r\n", stage->command,
+		 client_settings.helo_name) == -1 ||
 		stream_flush(s->stream, when) == -1))
 		how = errno == ETIMEDOUT ? REPLY_TIMEOUT : REPLY_LOST;
 	stream_wait_first(s->stream);
@@ -103,7 +119,7 @@ static bool exchange(struct session *s, const struct stage *stage, struct reply 
 
 static bool is_discarded(struct slice keyword)
 {
-	struct slice rest = slice_of(settings.discard_ehlo_keywords), word;
+	struct slice rest = slice_of(client_settings.discard_ehlo_keywords), word;
 
 	while (text_next_word(&rest, ", \t\r\n", &word))
 		if (slice_equal_nocase(word, keyword))
@@ -148,7 +164,7 @@ static bool take_keywords(struct session *s, const struct reply *r)
 			take_keyword(s, line);
 		is_first = false;
 	}
-	return slice_equal_nocase(name, slice_of(settings.myhostname));
+	return slice_equal_nocase(name, slice_of(client_settings.myhostname));
 }
 
 static bool greet(struct session *s, struct reply *r, struct arena *arena, struct verdict *v)
@@ -159,7 +175,7 @@ static bool greet(struct session *s, struct reply *r, struct arena *arena, struc
 		return true;
 	refused_to_talk(s, r, arena, v);
 	/* Many servers that are busy say 5xx here. */
-	if (r->code >= 500 && settings.skip_5xx_greeting) {
+	if (r->code >= 500 && client_settings.skip_5xx_greeting) {
 		v->outcome = OUTCOME_DEFERRED;
 		v->dsn = SLICE("4.0.0");
 	}
@@ -168,17 +184,17 @@ static bool greet(struct session *s, struct reply *r, struct arena *arena, struc
 
 static bool introduce(struct session *s, struct reply *r, struct arena *arena, struct verdict *v)
 {
-	bool with_helo = !settings.is_lmtp &&
-	    (settings.never_send_ehlo ||
-		(!settings.always_send_ehlo && strstr(r->text.data, "ESMTP") == NULL));
+	bool with_helo = !client_settings.is_lmtp &&
+	    (client_settings.never_send_ehlo ||
+		(!client_settings.always_send_ehlo && strstr(r->text.data, "ESMTP") == NULL));
 	bool is_self = false;
 
 	if (!with_helo) {
-		if (!exchange(s, settings.is_lmtp ? &lhlo : &ehlo, r, arena, v))
+		if (!exchange(s, client_settings.is_lmtp ? &lhlo : &ehlo, r, arena, v))
 			return false;
 		if (r->code / 100 == 2)
 			is_self = take_keywords(s, r);
-		else if (!settings.is_lmtp && r->code >= 500)
+		else if (!client_settings.is_lmtp && r->code >= 500)
 			with_helo = true;
 	}
 	if (with_helo && !exchange(s, &helo, r, arena, v))
@@ -187,8 +203,8 @@ static bool introduce(struct session *s, struct reply *r, struct arena *arena, s
 		refused_to_talk(s, r, arena, v);
 		return false;
 	}
-	if (is_self && s->port == LOOP_PORT && !settings.is_lmtp) {
-		verdict_set(v, arena, "5.4.6", "mail for %.*s loops back to myself",
+	if (is_self && s->port == LOOP_PORT && !client_settings.is_lmtp) {
+		verdict_put(v, arena, "5.4.6", "mail for %.*s loops back to myself",
 		    (int)s->host.len, s->host.data);
 		set_place(s, arena, v);
 		return false;
@@ -203,8 +219,8 @@ static void name_peer(struct session *s, const struct host *h)
 	char text[INET6_ADDRSTRLEN];
 
 	if (h->address.family == AF_UNSPEC) {
-		s->host = arena_copy(s->arena, slice_of(settings.myhostname));
-		s->peer = slice_of(arena_printf(s->arena, "%s[%.*s]", settings.myhostname,
+		s->host = arena_copy(s->arena, slice_of(client_settings.myhostname));
+		s->peer = slice_of(arena_printf(s->arena, "%s[%.*s]", client_settings.myhostname,
 		    (int)h->name.len, h->name.data));
 		s->relay = s->peer;
 		return;
@@ -238,7 +254,7 @@ struct session *session_open(const struct host *h, struct arena *arena, bool *co
 	fd = connect_host(h);
 	*connected = fd != -1;
 	if (fd == -1) {
-		verdict_set(v, arena, "4.4.1", "connect to %.*s: %s", (int)s->relay.len,
+		verdict_put(v, arena, "4.4.1", "connect to %.*s: %s", (int)s->relay.len,
 		    s->relay.data, strerror(errno));
 		session_free(s);
 		return NULL;
@@ -257,7 +273,7 @@ static void wait_for_good_bye(void *arg)
 	struct session *s = arg;
 	struct reply r;
 
-	reply_read(s->stream, s->arena, deadline_after(settings.quit_timeout), &r);
+	reply_read(s->stream, s->arena, deadline_after(client_settings.quit_timeout), &r);
 	session_free(s);
 }
 
@@ -268,7 +284,8 @@ void session_close(struct session *s)
 	task_timer_clear(&s->idle);
 	/* A connection that has no room for six bytes is not worth more. */
 	if (!s->is_broken && stream_try(s->stream, SLICE("QUIT\r\n")) &&
-	    !settings.skip_quit_response && task_start("good-bye", wait_for_good_bye, s) != NULL)
+	    !client_settings.skip_quit_response &&
+	    task_start("good-bye", wait_for_good_bye, s) != NULL)
 		return;
 	session_free(s);
 }

@@ -55,5 +55,8 @@ void session_refused(const struct session *, const struct reply *, const char *c
  * FROM". The session is broken. */
 void session_lost(struct session *, enum reply_result, const struct reply *, const char *doing,
     struct arena *, struct verdict *);
+/* The server answers before it was asked: then no reply belongs to its command any more. True with the
+ * verdict, and the session is broken. */
+bool session_speaks_first(struct session *, const char *doing, struct arena *, struct verdict *);
 
 #endif

@@ -11,7 +11,7 @@
 	MEMBER(myhostname, "myhostname"), MEMBER(inet_interfaces, "inet_interfaces"),              \
 	    MEMBER(inet_protocols, "inet_protocols")
 
-struct client_settings settings;
+struct client_settings client_settings;
 
 const struct conf_setting smtp_settings[] = {
 	COMMON,

@@ -33,7 +33,7 @@ struct client_settings {
 	int64_t data_init_timeout, data_xfer_timeout, data_done_timeout;
 	bool is_lmtp;
 };
-extern struct client_settings settings;
+extern struct client_settings client_settings;
 
 /* What a recipient hears when it is not delivered. Texts live in the delivery's arena. */
 struct verdict {
@@ -46,7 +46,7 @@ struct verdict {
 };
 /* The text of a format, at most TEXT_MOST bytes of it. dsn is a literal: 5 is for good. */
 enum { TEXT_MOST = 1000 };
-void verdict_set(struct verdict *, struct arena *, const char *dsn, const char *format, ...)
+void verdict_put(struct verdict *, struct arena *, const char *dsn, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* One recipient. */

@@ -67,10 +67,10 @@ static enum step step_at(const struct talk *t, size_t i)
 
 static int64_t patience(enum step step)
 {
-	const int64_t times[] = { [STEP_RSET] = settings.rset_timeout,
-		[STEP_MAIL] = settings.mail_timeout,
-		[STEP_RCPT] = settings.rcpt_timeout,
-		[STEP_DATA] = settings.data_init_timeout };
+	const int64_t times[] = { [STEP_RSET] = client_settings.rset_timeout,
+		[STEP_MAIL] = client_settings.mail_timeout,
+		[STEP_RCPT] = client_settings.rcpt_timeout,
+		[STEP_DATA] = client_settings.data_init_timeout };
 
 	return times[step];
 }
@@ -315,7 +315,7 @@ static bool is_orphan(struct talk *t)
 	if (delivery_is_wanted(t->d->run, deadline_after(ORPHAN_SECONDS * CLOCK_SECOND)))
 		return false;
 	t->s->is_broken = t->ended = true;
-	verdict_set(&t->verdict, t->d->arena, "4.3.0", "the queue manager is gone");
+	verdict_put(&t->verdict, t->d->arena, "4.3.0", "the queue manager is gone");
 	return true;
 }
 
@@ -327,8 +327,8 @@ static bool send_piece(struct talk *t, struct slice piece, bool is_last)
 
 	if (is_last && is_orphan(t))
 		return false;
-	if (stream_send(t->s->stream, parts, is_last ? 2 : 1, settings.data_xfer_timeout, &left) ==
-	    0)
+	if (stream_send(t->s->stream, parts, is_last ? 2 : 1, client_settings.data_xfer_timeout,
+		&left) == 0)
 		return true;
 	lost(t, errno == ETIMEDOUT ? REPLY_TIMEOUT : REPLY_LOST, NULL, body_doing);
 	return false;
@@ -349,7 +349,7 @@ static bool send_file(struct talk *t)
 		if (got == -1 && errno == EINTR)
 			continue;
 		if (got <= 0 && left > 0) {
-			verdict_set(&t->verdict, t->d->arena, "4.3.0",
+			verdict_put(&t->verdict, t->d->arena, "4.3.0",
 			    "the content can't be read from the queue: %s",
 			    got == 0 ? "it ends too early" : strerror(errno));
 			t->ended = t->s->is_broken = true;
@@ -380,9 +380,9 @@ static void delivered(const struct talk *t, size_t rcpt, const struct reply *r)
 	bool passed = (t->s->features & FEATURE_DSN) && d->m->notify.items[t->rcpts[rcpt]] != 0;
 
 	delivery_settle(d, t->rcpts[rcpt], &v,
-	    settings.is_lmtp ? SUCCESS_DELIVERED
-		: passed     ? SUCCESS_PASSED
-			     : SUCCESS_RELAYED);
+	    client_settings.is_lmtp ? SUCCESS_DELIVERED
+		: passed	    ? SUCCESS_PASSED
+				    : SUCCESS_RELAYED);
 }
 
 /* One reply for all, or in LMTP for each recipient that was accepted. */
@@ -393,14 +393,14 @@ static void take_dot(const struct talk *t, size_t rcpt, const struct reply *r)
 
 	if (!is_sent)
 		session_refused(t->s, r, dot_command, t->d->arena, &v);
-	for (size_t i = settings.is_lmtp ? rcpt : 0; i < t->count; i++) {
+	for (size_t i = client_settings.is_lmtp ? rcpt : 0; i < t->count; i++) {
 		if (!target_at(t, i)->accepted || target_at(t, i)->is_done)
 			continue;
 		if (is_sent)
 			delivered(t, i, r);
 		else
 			judge(t, i, &v);
-		if (settings.is_lmtp)
+		if (client_settings.is_lmtp)
 			return;
 	}
 }
@@ -410,12 +410,12 @@ static enum transaction_result read_dot_replies(struct talk *t)
 	size_t rcpt = 0;
 
 	stream_wait_first(t->s->stream);
-	for (size_t n = settings.is_lmtp ? t->accepted : 1; n > 0; n--, rcpt++) {
+	for (size_t n = client_settings.is_lmtp ? t->accepted : 1; n > 0; n--, rcpt++) {
 		enum reply_result how;
 		struct reply r;
 
 		how = reply_read(t->s->stream, t->d->arena,
-		    deadline_after(settings.data_done_timeout), &r);
+		    deadline_after(client_settings.data_done_timeout), &r);
 		if (how != REPLY_OK) {
 			lost(t, how, &r, dot_doing);
 			for (; rcpt < t->count; rcpt++)
@@ -424,7 +424,7 @@ static enum transaction_result read_dot_replies(struct talk *t)
 			return TRANSACTION_UNSURE;
 		}
 		t->s->is_broken |= r.code == 421;
-		while (settings.is_lmtp && !target_at(t, rcpt)->accepted)
+		while (client_settings.is_lmtp && !target_at(t, rcpt)->accepted)
 			rcpt++;
 		take_dot(t, rcpt, &r);
 	}
@@ -443,10 +443,10 @@ static void send_nothing(struct talk *t)
 		t->s->is_broken = true;
 		return;
 	}
-	if (stream_send(t->s->stream, &SLICE(".\r\n"), 1, settings.data_xfer_timeout, &left) ==
-		-1 ||
-	    reply_read(t->s->stream, t->d->arena, deadline_after(settings.data_done_timeout), &r) !=
-		REPLY_OK)
+	if (stream_send(t->s->stream, &SLICE(".\r\n"), 1, client_settings.data_xfer_timeout,
+		&left) == -1 ||
+	    reply_read(t->s->stream, t->d->arena, deadline_after(client_settings.data_done_timeout),
+		&r) != REPLY_OK)
 		t->s->is_broken = true;
 }
 
@@ -470,7 +470,7 @@ static bool is_too_large(struct talk *t)
 
 	if (t->s->size_limit == 0 || t->d->m->content_size <= t->s->size_limit)
 		return false;
-	verdict_set(&v, t->d->arena, "5.3.4",
+	verdict_put(&v, t->d->arena, "5.3.4",
 	    "message size %" PRIu64 " exceeds size limit %" PRIu64 " of server %.*s",
 	    t->d->m->content_size, t->s->size_limit, (int)t->s->peer.len, t->s->peer.data);
 	judge_others(t, &v);
@@ -485,7 +485,9 @@ enum transaction_result transaction_run(struct session *s, struct delivery *d)
 	collect(&t);
 	if (is_too_large(&t))
 		return TRANSACTION_DONE;
-	send_envelope(&t);
+	t.ended = t.heard = session_speaks_first(s, steps[STEP_MAIL].doing, d->arena, &t.verdict);
+	if (!t.ended)
+		send_envelope(&t);
 	if (t.ended && !t.heard && s->uses > 1)
 		return TRANSACTION_STALE;
 	/* A refused MAIL leaves nothing behind. */

@@ -48,6 +48,8 @@ class Session:
         elif word == "RCPT":
             self.rcpts.append(command)
             self.say("250 2.1.5 Ok\r\n")
+        elif word == "DATA" and not self.rcpts:
+            self.say("554 5.5.1 no valid recipients\r\n")
         elif word == "DATA":
             self.say("354 go on\r\n")
             content = self.content()
@@ -81,6 +83,8 @@ class Sink:
             while True:
                 connection, _ = self.socket.accept()
                 self.connections += 1
+                if connection.family != socket.AF_UNIX:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
