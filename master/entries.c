@@ -508,6 +508,16 @@ static void wakeup_is_due(void *arg)
 	if (p != NULL && p->ready && !p->draining && !p->closed)
 		request_close(request_open(p->channel, &table_wakeup, &m, -1, true,
 		    DEADLINE_NEVER));
+	else if (!e->wakeup_if_used && !master.stopping && needs_process(e))
+		process_start(e);
+}
+
+/* What may have come in while the suite was down is not left for a whole period. */
+static deadline first_wakeup(const struct entry *e)
+{
+	bool at_once = e->program->kind == PROGRAM_SERVER && !e->wakeup_if_used;
+
+	return deadline_after(at_once ? 0 : e->wakeup * CLOCK_SECOND);
 }
 
 void entry_attend(struct entry *e)
@@ -515,8 +525,7 @@ void entry_attend(struct entry *e)
 	if (master.stopping || !entry_is_runnable(e))
 		return;
 	if (e->wakeup > 0 && e->wakeup_timer.loop_state == NULL)
-		task_timer_set(&e->wakeup_timer, deadline_after(e->wakeup * CLOCK_SECOND),
-		    wakeup_is_due, e);
+		task_timer_set(&e->wakeup_timer, first_wakeup(e), wakeup_is_due, e);
 	if (!needs_process(e))
 		return;
 	if (e->program->kind == PROGRAM_SINGLE) {

@@ -27,7 +27,7 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_EXPIRED] = "{id}: from=<{sender}>, status=expired, returned to sender",
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
-	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>",
+	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>[ orig_id={orig_id}]",
 };
 
 static struct slice member(const struct log_member *members, size_t count, struct slice name)
