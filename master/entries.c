@@ -22,6 +22,8 @@
 #include "common/net/address.h"
 
 enum { TAKEN_ADDRESS_MS = 2000, TAKEN_ADDRESS_PAUSE_MS = 50 };
+/* Of a pickup that master.cf does not name: it looks into maildrop/ then. */
+enum { PICKUP_SECONDS = 60 };
 
 static unsigned reading; /* counts the readings of master.cf */
 
@@ -389,11 +391,14 @@ static size_t add_builtins(const struct master_cf *cf, struct master_entry *rows
 	size_t count = 0;
 
 	for (size_t i = 0; i < builtins_count; i++) {
+		bool is_pickup = program_find(builtins[i].command)->role == ROLE_PICKUP;
+
 		if (names_builtin(cf, &builtins[i]))
 			continue;
 		rows[count++] = (struct master_entry){ .name = (char *)builtins[i].name,
 			.type = builtins[i].type,
 			.is_private = builtins[i].is_private,
+			.wakeup = is_pickup ? PICKUP_SECONDS : 0,
 			.maxproc = -1,
 			.command = (char *)builtins[i].command,
 			.file = mem_strdup("built-in") };

@@ -195,27 +195,25 @@ static enum exit_status run_postdrop(const struct submission *s, const char *con
 /* --- both ----------------------------------------------------------------------------------------- */
 
 enum exit_status submission_send(const struct submission *s, struct conf *conf,
-    const char *config_path, char **why)
+    const char *config_path, char **text)
 {
 	struct talk t = { .submission = s };
 	enum exit_status status;
 
-	*why = NULL;
 	signal(SIGPIPE, SIG_IGN);
 	ask_pickup(&t, conf);
-	if (t.code >= 200 && t.code < 300) {
-		free(t.text);
+	*text = t.text;
+	if (t.code >= 200 && t.code < 300)
 		return EXIT_OK;
-	}
-	if (t.code >= 500) {
-		*why = t.text;
+	if (t.code >= 500)
 		return strncmp(t.text, "5.7.1 ", 6) == 0 ? EXIT_PERMISSION : EXIT_UNAVAILABLE;
-	}
 	status = run_postdrop(s, config_path);
-	if (status != EXIT_OK)
-		*why = t.code == 0
-		    ? mem_strdup("mail system is down, and the message can't be kept")
-		    : mem_printf("%s, and the message can't be kept", t.text);
+	if (status == EXIT_OK)
+		*text = mem_strdup("2.0.0 Ok: queued in maildrop");
+	else if (t.code == 0)
+		*text = mem_strdup("mail system is down, and the message can't be kept");
+	else
+		*text = mem_printf("%s, and the message can't be kept", t.text);
 	free(t.text);
 	return status;
 }

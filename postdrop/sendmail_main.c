@@ -197,7 +197,7 @@ static int send_message(const struct sendmail *s, char **arguments)
 {
 	struct submission m = { 0 };
 	enum exit_status status;
-	char *why;
+	char *text;
 
 	if (*arguments == NULL && !s->options.extract)
 		add_recipients(&m, &s->options, arguments);
@@ -205,9 +205,10 @@ static int send_message(const struct sendmail *s, char **arguments)
 	read_message(&m.content, s->options.keep_dots,
 	    (uint64_t)conf_number(s->conf, "message_size_limit"));
 	add_recipients(&m, &s->options, arguments);
-	status = submission_send(&m, s->conf, s->config_path, &why);
+	status = submission_send(&m, s->conf, s->config_path, &text);
 	if (status != EXIT_OK)
-		fail(status, "%s", why);
+		fail(status, "%s", text);
+	free(text);
 	submission_clear(&m);
 	return 0;
 }

@@ -19,20 +19,28 @@ struct adding {
 	const char *why;
 };
 
-static void add(void *arg, struct slice address)
+bool submission_add_address(struct submission *s, struct slice address)
 {
-	struct adding *a = arg;
-	struct submission *s = a->submission;
-
-	if (address.len > MAIL_ADDRESS_LIMIT) {
-		a->why = "an address is too long";
-		return;
-	}
+	if (s->rcpt_count == RCPTS_LIMIT)
+		return false;
+	if (s->arena == NULL)
+		s->arena = arena_new();
 	if (s->rcpt_count == s->rcpts_size) {
 		s->rcpts_size = s->rcpts_size == 0 ? 16 : s->rcpts_size * 2;
 		s->rcpts = mem_resize_array(s->rcpts, s->rcpts_size, sizeof(*s->rcpts));
 	}
 	s->rcpts[s->rcpt_count++] = arena_copy(s->arena, address);
+	return true;
+}
+
+static void add(void *arg, struct slice address)
+{
+	struct adding *a = arg;
+
+	if (address.len > MAIL_ADDRESS_LIMIT)
+		a->why = "an address is too long";
+	else if (!submission_add_address(a->submission, address))
+		a->why = "too many recipients";
 }
 
 bool submission_add(struct submission *s, struct slice list, const char **why)
@@ -41,9 +49,7 @@ bool submission_add(struct submission *s, struct slice list, const char **why)
 	struct adding a = { .submission = s };
 	bool whole;
 
-	if (s->arena == NULL)
-		s->arena = arena_new();
-	whole = header_addresses(list, RCPTS_LIMIT - s->rcpt_count, arena, add, &a);
+	whole = header_addresses(list, RCPTS_LIMIT, arena, add, &a);
 	arena_free(arena);
 	if (!whole)
 		a.why = "too many recipients, or comments within comments";
@@ -53,7 +59,8 @@ bool submission_add(struct submission *s, struct slice list, const char **why)
 
 /* --- the header ----------------------------------------------------------------------------------- */
 
-/* The content's start up to the empty line, in wire form. 0, or -1 with errno. */
+/* The content's start, up to the empty line or beyond, in wire form. 0, or -1 with errno: EMSGSIZE when the
+ * empty line is too far. */
 static int read_header(const struct spool *content, struct buf *header)
 {
 	struct wire_form form = { 0 };
@@ -62,21 +69,19 @@ static int read_header(const struct spool *content, struct buf *header)
 	size_t seen = 0;
 	ssize_t got;
 
-	while ((got = spool_read(content, at, piece, PIECE)) > 0) {
+	while ((got = spool_read(content, at, piece, PIECE)) > 0 && header->len <= HEADER_LIMIT) {
 		at += (uint64_t)got;
 		wire_form_feed(&form, slice_new(piece, (size_t)got), header);
-		if (memmem(header->data + seen, header->len - seen, "\r\n\r\n", 4) != NULL ||
-		    header->len > HEADER_LIMIT)
+		if (memmem(header->data + seen, header->len - seen, "\r\n\r\n", 4) != NULL)
 			break;
 		seen = header->len > 3 ? header->len - 3 : 0;
 	}
 	wire_form_end(&form, header);
 	free(piece);
-	if (header->len > HEADER_LIMIT + PIECE * 2) {
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return got == -1 ? -1 : 0;
+	if (got == -1 || header->len <= HEADER_LIMIT + 2 * PIECE)
+		return got == -1 ? -1 : 0;
+	errno = EMSGSIZE;
+	return -1;
 }
 
 /* The line that mailbox files have in front of a message. */

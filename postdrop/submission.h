@@ -23,14 +23,16 @@ struct submission {
 
 /* The addresses of a header's value or of an argument. False with a static reason. */
 bool submission_add(struct submission *, struct slice list, const char **why);
+/* One in external form. False: there are too many. */
+bool submission_add_address(struct submission *, struct slice);
 /* The recipients of the header fields To, Cc, Bcc, or of their Resent- forms if there are any. False with
  * a static reason, or errno when the content can't be read (*why is NULL). */
 bool submission_extract(struct submission *, const char **why);
 
-/* Queues it. config_path: of main.cf, for postdrop. EXIT_OK: it is on stable storage. Otherwise *why (on
- * the heap) says what to tell. Call it outside of tasks. */
+/* Queues it. config_path: of main.cf, for postdrop. EXIT_OK: it is on stable storage. *text (on the heap)
+ * is what to tell: with a status code in front, when pickup said it. Call it outside of tasks. */
 enum exit_status submission_send(const struct submission *, struct conf *, const char *config_path,
-    char **why);
+    char **text);
 void submission_clear(struct submission *);
 
 #endif
