@@ -57,7 +57,7 @@ void fail_warn(const char *format, ...)
 	va_end(args);
 }
 
-void fail(enum exit_status status, const char *format, ...)
+void fail_now(enum exit_status status, const char *format, ...)
 {
 	va_list args;
 

@@ -23,7 +23,7 @@ void fail_open(const char *command);
 /* The login name of the real user, or its number; static. */
 const char *fail_user(void);
 /* "<command>: fatal: <user>(<uid>): <text>", and the end. */
-_Noreturn void fail(enum exit_status, const char *format, ...)
+_Noreturn void fail_now(enum exit_status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Only says it. */
 void fail_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -82,10 +82,10 @@ static void forget_the_caller(void)
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		fail(EXIT_SYSTEM, "no_new_privs: %s", strerror(errno));
+		fail_now(EXIT_SYSTEM, "no_new_privs: %s", strerror(errno));
 	/* The group is all that it may have. */
 	if (getuid() != geteuid())
-		fail(EXIT_SOFTWARE, "this program must not be setuid");
+		fail_now(EXIT_SOFTWARE, "this program must not be setuid");
 }
 
 /* With a main.cf of their own, strangers would have the group write where they like. */
@@ -96,7 +96,7 @@ static void check_config_owner(int directory, const char *path)
 	if (getuid() == 0 || getgid() == getegid() || strcmp(path, DEFAULT_CONFIG) == 0)
 		return;
 	if (fstat(directory, &st) == -1 || st.st_uid != getuid())
-		fail(EXIT_PERMISSION, "only root and its owner may name %s", path);
+		fail_now(EXIT_PERMISSION, "only root and its owner may name %s", path);
 }
 
 static void report(void *arg, enum conf_severity severity, const char *file, unsigned line,
@@ -113,12 +113,12 @@ static struct conf *load(const char *path)
 	struct conf *conf;
 
 	if (directory == -1)
-		fail(EXIT_TEMPORARY, "open %s: %s", path, strerror(errno));
+		fail_now(EXIT_TEMPORARY, "open %s: %s", path, strerror(errno));
 	check_config_owner(directory, path);
 	conf = conf_load(directory, path, report, NULL);
 	close(directory);
 	if (conf == NULL)
-		fail(EXIT_TEMPORARY, "%s/main.cf can't be used", path);
+		fail_now(EXIT_TEMPORARY, "%s/main.cf can't be used", path);
 	return conf;
 }
 
@@ -129,7 +129,7 @@ _Noreturn static void give_up(struct making *m, enum exit_status status, const c
 {
 	if (m->file != -1)
 		unlinkat(m->directory, m->name, 0);
-	fail(status, "%s: %s", what, why);
+	fail_now(status, "%s: %s", what, why);
 }
 
 /* For what the system refused; also a disk that is full. */
@@ -247,7 +247,7 @@ int main(int argc, char **argv)
 		if (option == 'c')
 			path = mem_strdup(optarg);
 		else if (option == '?')
-			fail(EXIT_USAGE, "usage: postdrop [-c config_dir]");
+			fail_now(EXIT_USAGE, "usage: postdrop [-c config_dir]");
 	}
 	forget_the_caller();
 	m.conf = load(path);

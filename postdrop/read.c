@@ -23,9 +23,9 @@ struct reading {
 static void keep(struct reading *r, struct slice text)
 {
 	if (r->limit > 0 && r->spool->size + text.len > r->limit)
-		fail(EXIT_UNAVAILABLE, "message file too big");
+		fail_now(EXIT_UNAVAILABLE, "message file too big");
 	if (spool_append(r->spool, text) == -1)
-		fail(EXIT_TEMPORARY, "cannot keep the message: %s", strerror(errno));
+		fail_now(EXIT_TEMPORARY, "cannot keep the message: %s", strerror(errno));
 }
 
 /* The dot, and the CR, that turned out to be text. */
@@ -91,7 +91,7 @@ void read_message(struct spool *spool, bool keep_dots, uint64_t limit)
 			continue;
 		}
 		if (got == -1)
-			fail(EXIT_DATA, "cannot read the message: %s", strerror(errno));
+			fail_now(EXIT_DATA, "cannot read the message: %s", strerror(errno));
 		if (keep_dots)
 			keep(&r, slice_new(piece, (size_t)got));
 		else

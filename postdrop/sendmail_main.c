@@ -55,9 +55,9 @@ _Noreturn static void become(const struct sendmail *s, const char *command, cons
 	char *path = mem_printf("%s/%s", directory == NULL ? "/usr/sbin" : directory, command);
 
 	if (is_this_program(path))
-		fail(EXIT_SOFTWARE, "%s is a link to this program", path);
+		fail_now(EXIT_SOFTWARE, "%s is a link to this program", path);
 	execl(path, command, "-c", s->config_path, option, value, (char *)NULL);
-	fail(EXIT_SYSTEM, "cannot run %s: %s", path, strerror(errno));
+	fail_now(EXIT_SYSTEM, "cannot run %s: %s", path, strerror(errno));
 }
 
 /* --- configuration -------------------------------------------------------------------------------- */
@@ -87,11 +87,11 @@ static struct conf *load(const char *path)
 	struct conf *conf;
 
 	if (directory == -1)
-		fail(EXIT_TEMPORARY, "open %s: %s", path, strerror(errno));
+		fail_now(EXIT_TEMPORARY, "open %s: %s", path, strerror(errno));
 	conf = conf_load(directory, path, report, NULL);
 	close(directory);
 	if (conf == NULL)
-		fail(EXIT_TEMPORARY, "%s/main.cf can't be used", path);
+		fail_now(EXIT_TEMPORARY, "%s/main.cf can't be used", path);
 	return conf;
 }
 
@@ -125,7 +125,7 @@ static struct slice full_name(struct submission *m, const char *option)
 		result.len = NAME_LIMIT;
 	for (size_t i = 0; i < result.len; i++)
 		if (name[i] == '\r' || name[i] == '\n')
-			fail(EXIT_USAGE, "a full name is one line");
+			fail_now(EXIT_USAGE, "a full name is one line");
 	free(name);
 	return slice_trim(result);
 }
@@ -153,9 +153,9 @@ static struct slice sender(const char *option, struct submission *m)
 	if (text.len == 0 || slice_equal(text, SLICE("<>")))
 		return found;
 	if (!submission_add(&list, text, &why))
-		fail(EXIT_USAGE, "sender %s: %s", option, why);
+		fail_now(EXIT_USAGE, "sender %s: %s", option, why);
 	if (list.rcpt_count != 1)
-		fail(EXIT_USAGE, "sender %s: must be one address", option);
+		fail_now(EXIT_USAGE, "sender %s: must be one address", option);
 	found = list.rcpts[0];
 	free(list.rcpts);
 	return found;
@@ -182,12 +182,12 @@ static void add_recipients(struct submission *m, const struct options *o, char *
 
 	for (; *arguments != NULL; arguments++)
 		if (!submission_add(m, slice_of(*arguments), &why))
-			fail(EXIT_USAGE, "recipient %s: %s", *arguments, why);
+			fail_now(EXIT_USAGE, "recipient %s: %s", *arguments, why);
 	if (o->extract && !submission_extract(m, &why))
-		fail(EXIT_DATA, "recipients of the header: %s",
+		fail_now(EXIT_DATA, "recipients of the header: %s",
 		    why == NULL ? strerror(errno) : why);
 	if (m->rcpt_count == 0)
-		fail(EXIT_USAGE, "%s",
+		fail_now(EXIT_USAGE, "%s",
 		    o->extract ? "No recipient addresses found in message header"
 			       : "Recipient addresses must be specified on the command line or via "
 				 "the -t option");
@@ -207,7 +207,7 @@ static int send_message(const struct sendmail *s, char **arguments)
 	add_recipients(&m, &s->options, arguments);
 	status = submission_send(&m, s->conf, s->config_path, &text);
 	if (status != EXIT_OK)
-		fail(status, "%s", text);
+		fail_now(status, "%s", text);
 	free(text);
 	submission_clear(&m);
 	return 0;
@@ -239,7 +239,7 @@ static int run(const struct sendmail *s, char **arguments)
 			become(s, "postalias", s->options.alias_database, NULL);
 		become(s, "newaliases", NULL, NULL);
 	case MODE_VERIFY:
-		fail(EXIT_UNAVAILABLE,
+		fail_now(EXIT_UNAVAILABLE,
 		    "-bv: a report on recipients can't be mailed by this version");
 	case MODE_START:
 		become(s, "postfix", "start", NULL);
@@ -272,7 +272,7 @@ int main(int argc, char **argv)
 	log_open("postfix", "sendmail");
 	fail_open("sendmail");
 	if (getuid() != geteuid() || getgid() != getegid())
-		fail(EXIT_SOFTWARE, "this program must not be setuid or setgid");
+		fail_now(EXIT_SOFTWARE, "this program must not be setuid or setgid");
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		printf("usage: %s", usage);
 		return fflush(stdout) == 0 ? 0 : 1;
@@ -281,7 +281,7 @@ int main(int argc, char **argv)
 	    : strcmp(name, "newaliases") == 0	    ? MODE_ALIASES
 						    : MODE_SEND;
 	if (!options_parse(argc, argv, &s.options, &why, option))
-		fail(EXIT_USAGE, "option %s %s", option, why);
+		fail_now(EXIT_USAGE, "option %s %s", option, why);
 	s.config_path = config_path(s.options.config);
 	s.conf = load(s.config_path);
 	return run(&s, argv + s.options.first);

@@ -126,7 +126,8 @@ static void do_mail(struct dialogue *d, struct slice args)
 		return;
 	}
 	d->message.envelope.sender = address;
-	d->message.envelope.full_name = SLICE(""); /* whose program it is says nothing of the mail */
+	d->message.envelope
+	    .full_name = SLICE(""); /* whose program it is says nothing of the mail */
 	while (text_next_word(&rest, " ", &option))
 		if (!mail_option(d, option)) {
 			forget_message(d);
@@ -186,7 +187,7 @@ static void keep(struct content *c)
 
 	c->failed = c->failed || (limit > 0 && spool->size + c->out.len > limit);
 	if (!c->failed && spool_append(spool, buf_slice(&c->out)) == -1)
-		fail(EXIT_TEMPORARY, "cannot keep the message");
+		fail_now(EXIT_TEMPORARY, "cannot keep the message");
 	buf_reset(&c->out);
 }
 
