@@ -47,6 +47,16 @@ static void put_aside(const char *name, uint32_t uid, const char *why)
 		log_error("maildrop/%s of user %u: %s; it can't be renamed: %m", name, uid, why);
 }
 
+/* No user can make such a thing by postdrop: whoever did, will know. */
+static void leave(const char *name)
+{
+	static bool said;
+
+	if (!said)
+		log_warning("maildrop/%s is no file that postdrop made: it is left there", name);
+	said = true;
+}
+
 static void take_away(const char *name)
 {
 	if (unlinkat(directory, name, 0) == -1)
@@ -125,13 +135,15 @@ static void take_file(const char *name)
 	struct stat st;
 
 	if (fd == -1) {
-		if (errno != ENOENT && errno != EACCES)
-			put_aside(name, 0, "no file that postdrop made");
+		if (errno != ENOENT)
+			leave(name);
 		return;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0) {
-		if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-			put_aside(name, st.st_uid, "no file that postdrop made");
+		if (!S_ISREG(st.st_mode))
+			leave(name);
+		else if (st.st_nlink != 1)
+			put_aside(name, st.st_uid, "it has another name, too");
 		else if ((st.st_mode & 07777) == MAILDROP_READY)
 			submit(fd, &st, name);
 		else
