@@ -243,11 +243,10 @@ int main(int argc, char **argv)
 		printf("usage: %s", usage);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
-	while ((option = getopt(argc, argv, "c:rv")) != -1) {
-		if (option == 'c')
-			path = mem_strdup(optarg);
-		else if (option == '?')
+	while ((option = getopt(argc, argv, "c:")) != -1) {
+		if (option != 'c')
 			fail_now(EXIT_USAGE, "usage: postdrop [-c config_dir]");
+		path = mem_strdup(optarg);
 	}
 	forget_the_caller();
 	m.conf = load(path);
