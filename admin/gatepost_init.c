@@ -132,6 +132,7 @@ static void write_master_cf(int etc, uint64_t port)
 	buf_printf(&text,
 	    "# service    type  private unpriv chroot wakeup maxproc command + args\n"
 	    "127.0.0.1:%-5u inet n  -      n      -      -       smtpd\n"
+	    "pickup       unix  n       -      n      60     1       pickup\n"
 	    "cleanup      unix  n       -      n      -      0       cleanup\n"
 	    "qmgr         unix  n       -      n      300    1       qmgr\n"
 	    "rewrite      unix  -       -      n      -      -       rewrite\n"

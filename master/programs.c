@@ -26,6 +26,7 @@ static const struct program programs[] = {
 	{ "error", "error", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "discard", "discard", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "showq", "showq", PROGRAM_SERVER, ROLE_SHOWQ, NULL },
+	{ "pickup", "pickup", PROGRAM_SERVER, ROLE_PICKUP, NULL },
 	{ "postlogd", "postlogd", PROGRAM_SINGLE, ROLE_POSTLOGD, NULL },
 	{ "resolver", "resolver", PROGRAM_WORKER, ROLE_RESOLVER, NULL },
 	{ "dialer", "dialer", PROGRAM_WORKER, ROLE_DIALER, NULL },
@@ -33,7 +34,6 @@ static const struct program programs[] = {
 	{ "pipe", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },
 	{ "spawn", NULL, PROGRAM_LATER, ROLE_NONE, "is not part of this version" },
 	{ "bounce", "bounce", PROGRAM_WORKER, ROLE_BOUNCE, NULL },
-	{ "pickup", NULL, PROGRAM_LATER, ROLE_PICKUP, "is not part of this version; send by SMTP" },
 	{ "flush", NULL, PROGRAM_LATER, ROLE_NONE, "is not part of this version" },
 	{ "verify", NULL, PROGRAM_LATER, ROLE_VERIFY, "is not part of this version" },
 	{ "anvil", NULL, PROGRAM_LATER, ROLE_ANVIL, "is not part of this version" },
@@ -62,6 +62,7 @@ const struct builtin builtins[] = {
 	{ "retry", ENTRY_UNIX, true, "error" },
 	{ "discard", ENTRY_UNIX, true, "discard" },
 	{ "showq", ENTRY_UNIX, false, "showq" },
+	{ "pickup", ENTRY_UNIX, false, "pickup" },
 };
 const size_t builtins_count = ARRAY_LENGTH(builtins);
 

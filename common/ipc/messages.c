@@ -25,6 +25,7 @@ static const struct wire_member admit_members[] = {
 	WIRE(struct msg_admit, 12, envid, CLEAN, NAME_LIMIT),
 	WIRE(struct msg_admit, 13, ret, O, 2),
 	WIRE(struct msg_admit, 14, delivered_to, CLEAN, ADDRESS_LIMIT),
+	WIRE(struct msg_admit, 15, full_name, CLEAN, NAME_LIMIT),
 };
 static const struct wire_member rcpts_members[] = {
 	WIRE(struct msg_rcpts, 1, address, RC, RCPTS_PER_FRAME),
@@ -156,6 +157,13 @@ static const struct wire_member notice_rcpts_members[] = {
 	WIRE(struct msg_notice_rcpts, 7, remote, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_notice_rcpts, 8, diagnostic, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_notice_rcpts, 9, success, R, RCPTS_PER_FRAME),
+};
+static const struct wire_member submit_members[] = {
+	WIRE(struct msg_submit, 1, sender, RC, ADDRESS_LIMIT),
+	WIRE(struct msg_submit, 2, full_name, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_submit, 3, flags, O, ANY),
+	WIRE(struct msg_submit, 4, envid, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_submit, 5, ret, O, 2),
 };
 static const struct wire_member resolve_members[] = {
 	WIRE(struct msg_resolve, 1, sender, CLEAN, ADDRESS_LIMIT),

@@ -44,6 +44,7 @@ struct msg_admit {
 	struct slice envid;
 	uint64_t ret;		   /* 0, 1 FULL, 2 HDRS */
 	struct slice delivered_to; /* prepended as a header (forwarded by local), or empty */
+	struct slice full_name;	   /* of the sender, for a From that is missing; or empty */
 };
 /* The four lists have the same length; original is the address before any rewriting. */
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
@@ -341,6 +342,22 @@ struct msg_admin_line {
 	struct slice text;
 }; /* and a reply (last): 250, or 5xx and why */
 
+/* --- local submission: sendmail -> pickup --------------------------------------------------------
+ * Over the socket public/pickup, which any local user may open, and in the files of maildrop/: submit,
+ * rcpts..., data..., end (last). Here data are lines as they were written: LF or CRLF, any bytes.
+ * Answered (by pickup) by one reply. */
+enum submit_flag {
+	SUBMIT_8BIT = 1,   /* the body was said to be 8-bit */
+	SUBMIT_GATEWAY = 2 /* from elsewhere: headers are not completed */
+};
+struct msg_submit {
+	struct slice sender;
+	struct slice full_name;
+	uint64_t flags; /* enum submit_flag */
+	struct slice envid;
+	uint64_t ret; /* as in admit */
+};
+
 /* --- tables of the above, one per struct ---------------------------------------------------------- */
 /* name of the struct without msg_, frame type, a descriptor may travel with it */
 /* clang-format off */
@@ -385,6 +402,7 @@ struct msg_admin_line {
 	row(dialed, 38, true) \
 	row(notice, 39, true) \
 	row(notice_rcpts, 40, false) \
+	row(submit, 50, false) \
 	row(agents, 60, false) \
 	row(reclaim, 61, false) \
 	row(reclaimed, 62, false)

@@ -27,8 +27,8 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_EXPIRED] = "{id}: from=<{sender}>, status={status}, returned to sender",
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
-	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>",
 	[LOG_NOTIFICATION] = "{id}: {what} notification: {notice}",
+	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>[ orig_id={orig_id}]",
 };
 
 static struct slice member(const struct log_member *members, size_t count, struct slice name)

@@ -57,8 +57,8 @@ enum log_kind {
 	LOG_EXPIRED,	  /* {id}: from=<{sender}>, status={status}, returned to sender */
 	LOG_REMOVED,	  /* {id}: removed */
 	LOG_HELD,	  /* {id}: placed on hold[: {why}] */
-	LOG_PICKUP,	  /* {id}: uid={uid} from=<{sender}> */
 	LOG_NOTIFICATION, /* {id}: {what} notification: {notice} */
+	LOG_PICKUP,	  /* {id}: uid={uid} from=<{sender}>[ orig_id={orig_id}] */
 	LOG_KINDS
 };
 

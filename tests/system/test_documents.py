@@ -11,7 +11,7 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["BUILD_DIRECTORY"])
 DOCS = TOP / "docs"
-SECOND_NAMES = {"postfix": "gatepost"}
+SECOND_NAMES = {"postfix": "gatepost", "mailq": "sendmail"}
 PROGRAMS = sorted(p.name for p in (BUILD / "bin").iterdir())
 COMMANDS = [p for p in PROGRAMS if (DOCS / f"{SECOND_NAMES.get(p, p)}.1").exists()] + ["master"]
 SERVICES = [p for p in PROGRAMS if p not in COMMANDS]
@@ -75,6 +75,8 @@ def test_every_parameter_is_read_by_a_program_and_one_without_effect_by_none():
 @pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
 def test_pages_render_without_a_warning():
     for page in [*sorted(DOCS.glob("*.[158]")), BUILD / "man/main.cf.5"]:
+        if page.read_text().startswith(".so "):  # the page of a second name
+            continue
         done = run("groff", "-mandoc", "-Tutf8", page)
         assert (done.returncode, done.stderr) == (0, ""), page
 
