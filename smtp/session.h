@@ -39,6 +39,7 @@ struct session {
 	/* In the pool (pool.c). */
 	LIST_ENTRY(session) link;
 	struct pool *pool;
+	deadline given; /* when it was put there */
 	struct task_timer idle;
 };
 

@@ -166,6 +166,7 @@ static void what_died_is_not_handed_out(void)
 		send(last_peer, last_words[i], strlen(last_words[i]), 0);
 		if (i == 0)
 			close(last_peer);
+		task_sleep_until(deadline_after(15 * CLOCK_MS));
 		assert_null(pool_take(p));
 		pool_leave(p);
 	}
