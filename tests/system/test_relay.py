@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from conftest import free_port, wait_until
+from conftest import BIN, free_port, wait_until
 from sink import Session, Sink
 
 
@@ -287,6 +287,17 @@ def test_lmtp_answers_for_each_recipient(relay):
                           r"4.2.2 <full> over quota \(in reply to end of DATA command\)\)")
         instance.wait_log(rf"{queue_id}: to=<never@.*dsn=5.7.1, status=bounced")
         assert len(sink.messages) == 1
+
+
+@pytest.mark.skipif(not (BIN / "dialer").exists(), reason="without dialer nobody may connect to a path")
+def test_lmtp_to_a_unix_socket(relay, workspace):
+    path = str(workspace / "lmtp")
+    with Sink(family=socket.AF_UNIX, address=path, lmtp=True) as sink:
+        os.chmod(path, 0o777)
+        instance = relay(0, default_transport=f"lmtp:unix:{path}", myhostname="store.example")
+        send_many(instance, 3, to="r@x.example")
+        instance.wait_log(rf"relay=store.example\[{path}\], .*status=sent", 3)
+        assert len(sink.messages) == 3 and sink.connections == 1
 
 
 class Hesitate(Session):

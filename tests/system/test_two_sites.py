@@ -148,7 +148,7 @@ def test_alice_and_bob_write_to_each_other(sites):
     assert fields["Final-Recipient"] == "rfc822; nobody-of-this-name@bob.example"
     assert fields["Action"] == "failed" and fields["Status"] == "5.1.1"
     assert fields["Remote-MTA"] == "dns; mx.bob.example"
-    assert "User unknown" in notice.get_payload(0).get_content()
+    assert re.search(r"User\s+unknown", notice.get_payload(0).get_content())
     assert notice.get_payload(2).get_payload(0)["Subject"] == "to whom"
 
 
