@@ -221,6 +221,12 @@ def test_notices_end(make_routed):
     wait_until("an empty queue", lambda: "queue is empty" in run("postqueue", "-c", instance.etc, "-p").stdout)
 
 
+def test_answers_to_postmaster_notices_are_taken_and_dropped(instance):
+    queue_id = send(instance, "double-bounce@localhost", sender="")
+    instance.wait_log(f"{queue_id}: to=<double-bounce@localhost>.*undeliverable postmaster notification discarded")
+    ended(instance, queue_id)
+
+
 def test_many_recipients_are_one_notice(make_routed):
     instance = make_routed().start()
     queue_id = send(instance, [f"r{n}@fail.example" for n in range(200)])
