@@ -55,10 +55,9 @@ static const char *const options[][2] = {
 	{ "cache-max-ttl:", "86400" },
 	{ "outgoing-num-tcp:", "32" },
 	{ "num-queries-per-thread:", "8192" },
-	/* There is no other server to go to: a silent one is asked again soon, and a question that it
-	 * does not answer gives its socket back before long. */
+	/* There is no other server to go to: one that was down is soon asked as if it had not been. */
 	{ "infra-keep-probing:", "yes" },
-	{ "infra-cache-max-rtt:", "3000" },
+	{ "infra-host-ttl:", "30" },
 };
 
 static bool is_set(int rc, const char *what, const char *value)
