@@ -246,6 +246,7 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
 			fail_now(EXIT_USAGE, "usage: postdrop [-c config_dir]");
+		free(path);
 		path = mem_strdup(optarg);
 	}
 	forget_the_caller();
@@ -255,5 +256,8 @@ int main(int argc, char **argv)
 	copy(&m);
 	make_ready(&m);
 	wake_pickup(&m);
+	buf_clear(&m.out);
+	conf_free(m.conf);
+	free(path);
 	return 0;
 }
