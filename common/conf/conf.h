@@ -91,6 +91,8 @@ void conf_each_explicit(struct conf *,
 /* Rewrites main.cf: sets names; keeps comments and order, owner and mode, and a symbolic link;
  * replaced as a whole, flushed. Edits at the same time wait for each other. -1 with errno. */
 int conf_edit(int directory, const char *const *names, const char *const *values, size_t count);
+/* The same, but takes names away, or makes comments of the lines that set them. */
+int conf_drop(int directory, const char *const *names, size_t count, bool comment);
 
 /* Splits a list as Postfix does: blanks, commas, TAB, CR, LF; { } protects and is removed. */
 bool conf_next_item(struct slice *rest, struct slice *item);
