@@ -169,6 +169,15 @@ static bool is_wanted(const struct master_request *request, const char *name)
 	return strcmp(request->name, any) == 0 || strcmp(request->name, name) == 0;
 }
 
+/* Of "service/type/command = ". */
+static size_t label_width(const struct postconf *c, const struct master_row *row)
+{
+	if (c->only_values)
+		return 0;
+	return strlen(row->fields[MASTER_SERVICE]) + strlen(row->fields[MASTER_TYPE]) +
+	    strlen("//command = ");
+}
+
 static void show_fields(const struct postconf *c, const struct master_row *row,
     struct master_request *request)
 {
@@ -180,7 +189,7 @@ static void show_fields(const struct postconf *c, const struct master_row *row,
 			continue;
 		request->matched++;
 		if (i == MASTER_COMMAND)
-			master_row_put_command(row, c->fold, 0, &command);
+			master_row_put_command(row, c->fold, label_width(c, row), &command);
 		show_part(c, row, "field", name,
 		    i == MASTER_COMMAND ? buf_text(&command) : row->fields[i]);
 		buf_clear(&command);

@@ -20,7 +20,7 @@ static void put_words(struct buf *out, size_t used, bool fold, const char *value
 	for (; text_next_word(&rest, " \t\r\n", &word); first = false) {
 		bool gap = !first || used > 0;
 
-		if (fold && gap && used + 1 + word.len > MASTER_LINE_MOST) {
+		if (fold && gap && word.data[0] != '#' && used + 1 + word.len > MASTER_LINE_MOST) {
 			buf_puts(out, "\n    ");
 			used = 4;
 		} else if (gap) {

@@ -192,6 +192,7 @@ static bool put_checked(struct editing *e, const struct master_row *row, struct 
 	struct place place = { e, row->line };
 	struct reporter reporter = { .report = report_at, .arg = &place };
 	struct master_row again = { 0 };
+	struct master_cf *cf;
 	char *why = NULL;
 	bool ok;
 
@@ -200,8 +201,12 @@ static bool put_checked(struct editing *e, const struct master_row *row, struct 
 	if (!ok)
 		complain(e->reporter, CONF_ERROR, e->file, row->line,
 		    "%s: the braces of a value do not pair", row->fields[MASTER_SERVICE]);
-	master_cf_free(master_cf_parse(buf_slice(&line), e->path, &reporter));
-	ok = ok && reporter.errors == 0;
+	cf = master_cf_parse(buf_slice(&line), e->path, &reporter);
+	if (cf != NULL && cf->count == 0)
+		complain(e->reporter, CONF_ERROR, e->file, row->line,
+		    "%s: the name of a service can't start with #", row->fields[MASTER_SERVICE]);
+	ok = ok && cf != NULL && cf->count == 1;
+	master_cf_free(cf);
 	if (ok) {
 		master_row_put(row, true, &text);
 		buf_printf(out, "%s\n", buf_text(&text));

@@ -215,7 +215,10 @@ static void put_word(struct folding *f, const char *word, bool alone)
 {
 	size_t len = strlen(word);
 
-	if (f->fold && (alone || f->must_break || f->used + 1 + len >= MASTER_LINE_MOST)) {
+	bool fits = f->used + 1 + len < MASTER_LINE_MOST;
+
+	/* A line that starts with # would be a comment. */
+	if (f->fold && word[0] != '#' && (alone || f->must_break || !fits)) {
 		buf_printf(f->out, "\n%s%s", fold_indent, word);
 		f->used = sizeof(fold_indent) - 1 + len;
 	} else {
