@@ -59,7 +59,7 @@ const char *command_config_path(const char *option)
 
 	if (option != NULL)
 		return option;
-	return named != NULL && named[0] != '\0' ? named : "/etc/gatepost";
+	return named != NULL && named[0] != '\0' ? named : conf_default_path();
 }
 
 void command_report(void *arg, enum conf_severity severity, const char *file, unsigned line,

@@ -27,6 +27,7 @@
 #include "common/log/log.h"
 #include "common/net/stream.h"
 #include "common/service/layout.h"
+#include "master/notify.h"
 
 enum {
 	START_SECONDS = 10,
@@ -196,6 +197,7 @@ void master_stop(void)
 	if (master.stopping)
 		return;
 	master.stopping = true;
+	notify_stopping();
 	log_info("stopping the Postfix mail system");
 	for (int i = 0; i < LAST_STAGE; i++)
 		end_stage(i, when);
@@ -427,6 +429,7 @@ static void start_services(void *arg)
 		else
 			entry_attend(e);
 	starting = false;
+	notify_ready();
 	if (ready_fd != -1 && write(ready_fd, "1", 1) != 1)
 		log_warning("gatepost did not wait for the start");
 	if (ready_fd != -1) {
@@ -445,6 +448,7 @@ int main(int argc, char **argv)
 	open_configuration();
 	if (only_check)
 		return check_only();
+	notify_open();
 	clean_environment();
 	open_directories();
 	task_init();
