@@ -235,6 +235,7 @@ void master_abort(void)
 static void usage(FILE *out)
 {
 	fputs("usage: master -c DIR [-r FD | -t]\n"
+	      "  -c DIR the directory of main.cf and master.cf\n"
 	      "  -r FD  say on this descriptor when all is up\n"
 	      "  -t     check the configuration, report all that is to say, and end\n"
 	      "The supervisor of Gatepost. It is started by \"gatepost start\"; see master(8).\n",
