@@ -24,7 +24,9 @@ const char *command_config_path(const char *option);
 /* Opens it and reads main.cf; ends the process with a message when that fails. loud: warnings of
  * main.cf are shown too. */
 struct conf *command_conf(const char *path, bool loud);
-int command_config_directory(void); /* descriptor of the directory that command_conf opened */
+/* The first part of that alone. */
+void command_open_directory(const char *path);
+int command_config_directory(void); /* descriptor of the directory that they opened */
 /* A conf_report that writes to standard error through the log. arg: NULL: errors only. */
 void command_report(void *arg, enum conf_severity, const char *file, unsigned line,
     const char *text);
