@@ -24,6 +24,7 @@ static const struct program programs[] = {
 	{ "error", "error", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "discard", "discard", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "showq", "showq", PROGRAM_SERVER, ROLE_SHOWQ, NULL },
+	{ "flush", "flush", PROGRAM_SERVER, ROLE_ADMIN, NULL },
 	{ "postlogd", "postlogd", PROGRAM_SINGLE, ROLE_POSTLOGD, NULL },
 	{ "smtp", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },
 	{ "lmtp", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },
@@ -33,7 +34,6 @@ static const struct program programs[] = {
 	{ "bounce", NULL, PROGRAM_LATER, ROLE_BOUNCE,
 	    "is not part of this version; undeliverable mail is put on hold" },
 	{ "pickup", NULL, PROGRAM_LATER, ROLE_PICKUP, "is not part of this version; send by SMTP" },
-	{ "flush", NULL, PROGRAM_LATER, ROLE_NONE, "is not part of this version" },
 	{ "verify", NULL, PROGRAM_LATER, ROLE_VERIFY, "is not part of this version" },
 	{ "anvil", NULL, PROGRAM_LATER, ROLE_ANVIL, "is not part of this version" },
 	{ "tlsmgr", NULL, PROGRAM_LATER, ROLE_TLSMGR, "is not part of this version: no TLS" },
@@ -58,6 +58,7 @@ const struct builtin builtins[] = {
 	{ "retry", ENTRY_UNIX, true, "error" },
 	{ "discard", ENTRY_UNIX, true, "discard" },
 	{ "showq", ENTRY_UNIX, false, "showq" },
+	{ "flush", ENTRY_UNIX, false, "flush" },
 };
 const size_t builtins_count = ARRAY_LENGTH(builtins);
 

@@ -181,6 +181,11 @@ static void settle(struct message *m, const struct job *last)
 	int64_t now = clock_wall_us(), due = 0;
 	size_t deferred = count_progress(m, DEFERRED), bounced = count_progress(m, BOUNCED);
 
+	if (m->deleted) {
+		record(m, last, 0); /* that it is gone is what the agent hears */
+		message_free(m);
+		return;
+	}
 	if (deferred > 0 && !m->held && is_too_old(m)) {
 		expire(m);
 		bounced += deferred;
@@ -338,8 +343,12 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 void message_activate(struct message *m)
 {
 	size_t *open = mem_alloc_array(m->rcpt_count + 1, sizeof(*open)), count = 0;
+	struct store_summary now;
 	char size[24], nrcpt[24];
 
+	/* An administrator's order may have come since it was read or stored. */
+	m->deleted = !store_summary(store, m->id, &now);
+	m->held = !m->deleted && now.held;
 	LIST_INSERT_HEAD(&active[bucket_of(m->id)], m, link);
 	active_count++;
 	m->active_us = clock_wall_us();
