@@ -24,7 +24,7 @@ static const struct program programs[] = {
 	{ "error", "error", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "discard", "discard", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "showq", "showq", PROGRAM_SERVER, ROLE_SHOWQ, NULL },
-	{ "flush", "flush", PROGRAM_SERVER, ROLE_ADMIN, NULL },
+	{ "flush", "flush", PROGRAM_SERVER, ROLE_FLUSH, NULL },
 	{ "postlogd", "postlogd", PROGRAM_SINGLE, ROLE_POSTLOGD, NULL },
 	{ "smtp", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },
 	{ "lmtp", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },

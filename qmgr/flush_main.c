@@ -171,7 +171,7 @@ static const struct conf_setting setting_rows[] = {
 
 static const struct service flush = {
 	.name = "flush",
-	.role = ROLE_ADMIN,
+	.role = ROLE_FLUSH,
 	.settings = setting_rows,
 	.settings_out = &settings,
 	.open = open_list,

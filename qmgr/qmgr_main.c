@@ -138,8 +138,8 @@ static void rest(void)
 static const struct handler handlers[] = {
 	{ &table_store, ROLE_BIT(ROLE_CLEANUP), intake_store },
 	{ &table_list, ROLE_BIT(ROLE_SHOWQ), listing_list },
-	{ &table_queue_order, ROLE_BIT(ROLE_ADMIN), orders_order },
-	{ &table_queue_read, ROLE_BIT(ROLE_ADMIN), reading_read },
+	{ &table_queue_order, ROLE_BIT(ROLE_FLUSH), orders_order },
+	{ &table_queue_read, ROLE_BIT(ROLE_FLUSH), reading_read },
 	{ 0 },
 };
 

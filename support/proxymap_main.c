@@ -53,7 +53,7 @@ enum {
 static const struct handler handlers[] = {
 	{ &table_lookup, MAY_ASK, lookup },
 	{ &table_user, MAY_ASK, user },
-	{ &table_user_id, ROLE_BIT(ROLE_ADMIN) | ROLE_BIT(ROLE_SHOWQ), user_id },
+	{ &table_user_id, ROLE_BIT(ROLE_FLUSH) | ROLE_BIT(ROLE_SHOWQ), user_id },
 	{ 0 },
 };
 
