@@ -105,8 +105,8 @@ static void on_message(void *arg, const struct msg_queue_message *m, int fd)
 		return;
 	line_begins();
 	/* Postfix's columns: size, offset of the content, recipients, flags, size, flags. */
-	printf("message_size: %15" PRIu64 " %15u %15u %15u %15" PRIu64 " %15u\n", m->content_size,
-	    0, 0, 0, m->content_size, 0);
+	printf("message_size: %15" PRIu64 " %15u %15" PRIu64 " %15u %15" PRIu64 " %15u\n",
+	    m->content_size, 0, m->rcpt_count, 0, m->content_size, 0);
 	show_time("message_arrival_time", m->arrival_us);
 	show_time("create_time", m->arrival_us);
 	if (m->due_us > 0)

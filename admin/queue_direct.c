@@ -302,6 +302,7 @@ bool queue_direct_read(struct queue_direct *d, struct slice id, const struct que
 	m.deaths = l->deaths;
 	m.expired = (l->marks & STORE_EXPIRE) != 0;
 	m.content_size = s.size;
+	m.rcpt_count = s.rcpt_count;
 	m.content = l->message.content;
 	to->message(to->arg, &m, l->large_fd);
 	tell_rcpts(l, to);

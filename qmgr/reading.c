@@ -27,6 +27,7 @@ static int send_message(struct request *r, struct store_loaded *l, const struct 
 		.deaths = l->deaths,
 		.expired = (l->marks & STORE_EXPIRE) != 0,
 		.content_size = s->size,
+		.rcpt_count = s->rcpt_count,
 		.content = l->message.content };
 
 	if (wire_decode(&envelope_table, l->message.envelope, &e, request_arena(r), &why)) {

@@ -290,6 +290,7 @@ static const struct wire_member queue_message_members[] = {
 	WIRE(struct msg_queue_message, 17, protocol, CLEAN, NAME_LIMIT),
 	WIRE(struct msg_queue_message, 18, envid, CLEAN, NAME_LIMIT),
 	WIRE(struct msg_queue_message, 19, ret, O, 2),
+	WIRE(struct msg_queue_message, 20, rcpt_count, O, ANY),
 };
 static const struct wire_member queue_rcpts_members[] = {
 	WIRE(struct msg_queue_rcpts, 1, address, CLEAN, RCPTS_PER_FRAME),

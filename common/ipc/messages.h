@@ -309,7 +309,7 @@ struct msg_queue_message { /* with a read-only descriptor when content is large 
 	struct slice id, queue, sender;
 	int64_t arrival_us, due_us;
 	uint64_t flags, attempts, deaths, expired;
-	uint64_t content_size;
+	uint64_t content_size, rcpt_count;
 	struct slice content; /* when small */
 	struct slice client_name, client_address, client_port, client_helo, protocol, envid;
 	uint64_t ret;
