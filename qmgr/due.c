@@ -141,10 +141,10 @@ void due_add(struct slice id, int64_t due_us, struct memory memory)
 	due_look();
 }
 
-static void make_due(struct due *d, bool flushed)
+static void make_due(struct due *d, int64_t now_us, bool flushed)
 {
 	take_out(d);
-	d->when_us = clock_boot_us();
+	d->when_us = now_us;
 	d->memory.flushed = flushed;
 	insert(d);
 }
@@ -155,7 +155,7 @@ bool due_now(struct slice id, bool flushed)
 
 	if (d == NULL)
 		return false;
-	make_due(d, flushed);
+	make_due(d, clock_boot_us(), flushed);
 	due_look();
 	return true;
 }
@@ -171,7 +171,7 @@ size_t due_flush(void)
 		d = RB_MAX(due_tree, &tree);
 		if (d == NULL || d->when_us <= now)
 			break;
-		make_due(d, true);
+		make_due(d, now, true);
 		count++;
 		task_yield_if_long();
 	}
