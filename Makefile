@@ -56,10 +56,12 @@ $(eval $(call remember,sources,$(sort $(wildcard common/*/*.c $(PROGRAM_FOLDERS:
 # Begins a recipe's line: one short line a step; make V=1 shows the commands.
 step = $(if $(V),,@echo "  $(1)" && )
 
-all: $(PROGRAMS) $(if $(filter %/gatepost,$(PROGRAMS)),$(BUILD)/bin/postfix)
+all: $(PROGRAMS) $(if $(filter %/gatepost,$(PROGRAMS)),$(BUILD)/bin/postfix $(BUILD)/bin/mailq)
 
 $(BUILD)/bin/postfix: | $(BUILD)/bin/gatepost
 	@ln -sf gatepost $@
+$(BUILD)/bin/mailq: | $(BUILD)/bin/sendmail
+	@ln -sf sendmail $@
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -69,10 +69,21 @@ def wait_for_port(port):
     raise SystemExit(f"nothing answers on port {port}")
 
 
+def start_sink(peer, server, messages):
+    """Debian's smtp-sink, which ends when it has them all."""
+    sink = subprocess.Popen([peer.program("smtp-sink"), "-u", USER, "-M", str(messages),
+                             f"127.0.0.1:{server.sink_port}", "1000"], env=peer.env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_port(server.sink_port)
+    return sink
+
+
 def measure(peer, server, row):
-    """Messages per second. Local rows count until the last message is in the mailbox."""
-    address = f"{USER}@localhost" if row.local else "x@discard.example"
+    """Messages per second. Local rows count until the last message is in the mailbox, relay rows until it is in
+    the sink and the queue is empty."""
+    address = f"{USER}@localhost" if row.local else "x@relay.example" if row.relay else "x@discard.example"
     before = delivered_size(server.dir) if row.local else 0
+    sink = start_sink(peer, server, row.messages) if row.relay else None
     start = time.monotonic()
     done = peer.run("smtp-source", *(["-d"] if row.reuse else []), "-s", row.sessions, "-m", row.messages, "-l",
                     row.size, "-f", "s@example.com", "-t", address, f"127.0.0.1:{server.port}", timeout=300)
@@ -82,6 +93,11 @@ def measure(peer, server, row):
         end = time.monotonic() + 300
         while delivered_size(server.dir) - before < row.messages and time.monotonic() < end:
             time.sleep(0.01)
+    if sink:
+        try:
+            sink.wait(300)
+        finally:
+            sink.kill()
     return row.messages / (time.monotonic() - start)
 
 
@@ -136,18 +152,20 @@ def count_flushes(peer, make, row):
 
 
 class Row:
-    def __init__(self, name, messages, sessions=20, size=4096, local=False, maildir=False, reuse=True):
+    def __init__(self, name, messages, sessions=20, size=4096, local=False, maildir=False, relay=False, reuse=True):
         self.name, self.messages, self.sessions, self.size = name, messages, sessions, size
-        self.local, self.maildir, self.reuse = local, maildir, reuse
+        self.local, self.maildir, self.relay, self.reuse = local, maildir, relay, reuse
 
     def with_messages(self, messages):
-        return Row(self.name, messages, self.sessions, self.size, self.local, self.maildir, self.reuse)
+        return Row(**{**vars(self), "messages": messages})
 
 
 QUICK = [
     Row("receive, 20 sessions", 2000),
     Row("receive, 100 sessions", 2000, sessions=100),
     Row("receive, 1 session", 400, sessions=1),
+    Row("relay, 20 sessions", 1500, relay=True),
+    Row("relay, 100 sessions", 1500, sessions=100, relay=True),
     Row("local mbox, 20 sessions", 800, local=True),
     Row("local Maildir, 20 sessions", 800, local=True, maildir=True),
 ]
@@ -159,10 +177,13 @@ def maker(kind, build, peer, where, row):
                     "mailbox_size_limit": "0", "mailbox_delivery_lock": "fcntl"}
         if row.maildir:
             settings["mail_spool_directory"] = f"{directory}/mail/"
-        port = free_port()
-        if kind is Gatepost:
-            return Gatepost(build, directory, port, settings)
-        return Postfix(peer, directory, port, settings)
+        port, sink_port = free_port(), free_port()
+        if row.relay:
+            settings["relayhost"] = f"[127.0.0.1]:{sink_port}"
+        server = Gatepost(build, directory, port, settings) if kind is Gatepost else \
+            Postfix(peer, directory, port, settings)
+        server.sink_port = sink_port
+        return server
     make.where = where
     return make
 

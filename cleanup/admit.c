@@ -262,15 +262,17 @@ static bool take_recipients(struct admission *a, const struct msg_rcpts *m)
 	return broken(a, "malformed recipients");
 }
 
-static bool is_too_large(uint64_t size)
+/* What is in the queue already may be sent on, though our header has made it larger; and a notice holds
+ * more than the message that it returns. */
+static bool is_too_large(const struct admission *a, uint64_t size)
 {
-	return cleanup_settings.message_size_limit > 0 &&
+	return cleanup_settings.message_size_limit > 0 && (a->admit->flags & ADMIT_INTERNAL) == 0 &&
 	    size > (uint64_t)cleanup_settings.message_size_limit;
 }
 
 static bool check_size(struct admission *a, uint64_t size)
 {
-	if (is_too_large(size))
+	if (is_too_large(a, size))
 		return refuse(a, 552, SLICE("5.3.4"), SLICE("Message size exceeds fixed limit"));
 	return true;
 }

@@ -186,7 +186,7 @@ static void add_missing(struct header_pass *p, struct buf *out)
 	if (lacks(p, HEADER_FROM, HEADER_RESENT_FROM)) {
 		buf_printf(out, "%sFrom: ", resent(p));
 		if (sender.len > 0)
-			buf_put_slice(out, sender);
+			full_name_put(p->context->admit->full_name, sender, out);
 		else
 			buf_printf(out, "MAILER-DAEMON@%s (Mail Delivery System)",
 			    cleanup_settings.myhostname);

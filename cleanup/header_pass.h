@@ -41,6 +41,9 @@ struct slice header_pass_resent_message_id(const struct header_pass *);
 /* trace.c: Received and Delivered-To. */
 void trace_put(const struct header_context *, struct buf *out);
 
+/* full_name.c: an address and whose it is, as a From has them. The name may be empty. */
+void full_name_put(struct slice name, struct slice address, struct buf *out);
+
 /* header_complete.c: the value of a field with its incomplete addresses completed, appended. Waits. */
 bool header_put_complete(const struct header_context *, struct slice value, struct buf *out);
 

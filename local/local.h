@@ -37,7 +37,8 @@ struct verdict {
 	enum outcome outcome;
 	char dsn[16];
 	char *text;
-	bool renew; /* the monitor can mend it: by making the mailbox for a new agent */
+	enum success success; /* of SENT */
+	bool renew;	      /* the monitor can mend it: by making the mailbox for a new agent */
 };
 /* Fills it; the text is cut at 1,000 bytes and neutered. */
 void verdict_set(struct verdict *, enum outcome, const char *dsn, const char *format, ...)

@@ -2,6 +2,7 @@
 /*
  * local_main.c - delivery to users of this system: the monitor as root, the worker without rights.
  */
+#include "common/ipc/delivery.h"
 #include "common/service/service.h"
 #include "local/agents.h"
 #include "local/alias.h"
@@ -45,6 +46,7 @@ static const struct service local = {
 	.handlers = worker_handlers,
 	.open = alias_open,
 	.start = agents_start,
+	.busy = delivery_is_owed,
 	.monitor = monitor_main,
 };
 

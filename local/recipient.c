@@ -310,15 +310,20 @@ static bool deliver_here(struct recipient *r)
 
 static void send_to_rest(struct recipient *r)
 {
-	struct wire_texts addresses = {
-		.items = arena_alloc(r->arena, r->rest_count * sizeof(struct slice)),
+	struct resending sending = {
+		.message = r->message,
+		.at = r->at,
+		.content_fd = r->content_fd,
+		.sender = r->sender,
+		.addresses.items = arena_alloc(r->arena, r->rest_count * sizeof(struct slice)),
+		.is_expansion = r->rest_count > 1 || r->verdict->text != NULL,
 	};
 	struct verdict v = { 0 };
 	struct place *p;
 
 	STAILQ_FOREACH(p, &r->rest, entry)
-		addresses.items[addresses.count++] = p->address;
-	resend(r->message, r->at, r->content_fd, r->sender, &addresses, &v);
+		sending.addresses.items[sending.addresses.count++] = p->address;
+	resend(&sending, &v);
 	if (r->verdict->outcome == OUTCOME_SENT && v.outcome == OUTCOME_SENT)
 		verdict_set(r->verdict, OUTCOME_SENT, "2.0.0", "%s; %s",
 		    arena_text(r->arena, slice_of(r->verdict->text)), v.text);

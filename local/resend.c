@@ -8,32 +8,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <bsd/string.h>
 
 #include "common/base/mem.h"
-#include "common/mail/queue_id.h"
-#include "common/service/service.h"
-
-enum { PIECE = 65536 };
+#include "common/ipc/message_content.h"
+#include "common/service/submit.h"
 
 /* Each new recipient stands for the old one: what its sender wanted to hear goes with it. */
-static bool send_rcpts(struct request *request, const struct msg_deliver *m, size_t at,
-    const struct wire_texts *addresses, deadline when)
+static uint64_t notify_of(const struct resending *r)
 {
+	uint64_t notify = r->message->notify.items[r->at];
+
+	if (!r->is_expansion || (notify & NOTIFY_SUCCESS) == 0)
+		return notify;
+	notify &= ~(uint64_t)NOTIFY_SUCCESS;
+	return notify == 0 ? NOTIFY_NEVER : notify;
+}
+
+static void send_rcpts(struct submission *s, const struct resending *r)
+{
+	const struct msg_deliver *m = r->message;
+	const struct wire_texts *addresses = &r->addresses;
+	size_t at = r->at;
 	struct slice *original = mem_alloc_array(RCPTS_PER_FRAME, sizeof(*original));
 	struct slice *orcpt = mem_alloc_array(RCPTS_PER_FRAME, sizeof(*orcpt));
 	uint64_t notify[RCPTS_PER_FRAME];
-	bool ok = true;
 
 	for (size_t i = 0; i < RCPTS_PER_FRAME; i++) {
 		original[i] = m->original.items[at].len > 0 ? m->original.items[at]
 							    : m->address.items[at];
 		orcpt[i] = m->orcpt.items[at];
-		notify[i] = m->notify.items[at];
+		notify[i] = notify_of(r);
 	}
-	for (size_t done = 0; ok && done < addresses->count; done += RCPTS_PER_FRAME) {
+	for (size_t done = 0; done < addresses->count; done += RCPTS_PER_FRAME) {
 		size_t left = addresses->count - done;
 		size_t count = left < RCPTS_PER_FRAME ? left : RCPTS_PER_FRAME;
 		struct msg_rcpts rcpts = {
@@ -43,56 +51,44 @@ static bool send_rcpts(struct request *request, const struct msg_deliver *m, siz
 			.notify = { notify, count },
 		};
 
-		ok = request_send(request, &table_rcpts, &rcpts, -1, false, when) == 0;
+		submit_rcpts(s, &rcpts);
 	}
 	free(original);
 	free(orcpt);
-	return ok;
 }
 
-static bool send_content(struct request *request, const struct msg_deliver *m, int fd,
-    deadline when)
+static void send_content(struct submission *s, const struct msg_deliver *m, int fd)
 {
-	struct msg_end end = { m->content_size };
-	char *piece = fd == -1 ? NULL : mem_alloc(PIECE);
-	uint64_t done = 0;
-	bool ok = true;
+	const struct message_content content = {
+		.small = m->content,
+		.fd = fd,
+		.offset = m->content_offset,
+		.size = m->content_size,
+	};
+	char *room = fd == -1 ? NULL : mem_alloc(CHUNK_LIMIT);
+	struct slice piece;
+	bool ok;
 
-	while (ok && done < m->content_size) {
-		struct msg_data data = { m->content };
-
-		if (fd != -1) {
-			uint64_t left = m->content_size - done;
-			ssize_t got = pread(fd, piece, left < PIECE ? (size_t)left : PIECE,
-			    (off_t)(m->content_offset + done));
-
-			if (got == -1 && errno == EINTR)
-				continue;
-			ok = got > 0;
-			data.data = slice_new(piece, got > 0 ? (size_t)got : 0);
-		}
-		ok = ok && request_send(request, &table_data, &data, -1, false, when) == 0;
-		done += data.data.len;
+	for (uint64_t at = 0; at < content.size; at += piece.len) {
+		ok = message_content_read(&content, at, room, &piece);
+		if (!ok)
+			submit_spoil(s, errno);
+		if (!ok || piece.len == 0)
+			break;
+		submit_data(s, piece);
 	}
-	free(piece);
-	return ok && request_send(request, &table_end, &end, -1, true, when) == 0;
+	free(room);
 }
 
-static const char *new_id(char id[QUEUE_ID_SIZE])
-{
-	static uint32_t counter;
-
-	queue_id_make(id, clock_wall_us(), service_process_number(), counter++);
-	return id;
-}
-
-static void judge(const struct msg_reply *reply, const char *id, struct verdict *v)
+static void judge(const struct msg_reply *reply, const struct resending *r, const char *id,
+    struct verdict *v)
 {
 	bool never = reply->code >= 500;
 	char dsn[16];
 
 	if (reply->code == 250) {
 		verdict_set(v, OUTCOME_SENT, "2.0.0", "forwarded as %s", id);
+		v->success = r->is_expansion ? SUCCESS_EXPANDED : SUCCESS_PASSED;
 		return;
 	}
 	snprintf(dsn, sizeof(dsn), "%.*s", (int)reply->enhanced.len, reply->enhanced.data);
@@ -102,34 +98,27 @@ static void judge(const struct msg_reply *reply, const char *id, struct verdict 
 	    (int)reply->text.len, reply->text.data);
 }
 
-void resend(const struct msg_deliver *m, size_t at, int content_fd, struct slice sender,
-    const struct wire_texts *addresses, struct verdict *v)
+void resend(const struct resending *r, struct verdict *v)
 {
-	deadline when = deadline_after(conf_time(service_conf(), "ipc_timeout"));
-	struct channel *cleanup = service_channel(conf_text(service_conf(), "cleanup_service_name"),
-	    when);
-	char id[QUEUE_ID_SIZE];
+	const struct msg_deliver *m = r->message;
 	struct msg_admit admit = {
-		.id = slice_of(new_id(id)),
-		.arrival_us = clock_wall_us(),
-		.sender = sender,
+		.sender = r->sender,
 		.flags = ADMIT_INTERNAL | (m->flags & ADMIT_8BIT),
 		.envid = m->envid,
 		.ret = m->ret,
-		.delivered_to = m->address.items[at],
+		.delivered_to = m->address.items[r->at],
 	};
-	struct request *request = NULL;
-	struct frame *frame = NULL;
+	struct submission s;
+	const struct msg_reply *reply;
 
-	if (cleanup != NULL)
-		request = request_open(cleanup, &table_admit, &admit, -1, false, when);
-	if (request != NULL && send_rcpts(request, m, at, addresses, when) &&
-	    send_content(request, m, content_fd, when))
-		frame = request_receive(request, when);
-	if (frame == NULL || frame->table != &table_reply)
+	submit_open(&s, &admit);
+	send_rcpts(&s, r);
+	send_content(&s, m, r->content_fd);
+	reply = submit_end(&s);
+	if (reply == NULL)
 		verdict_set(v, OUTCOME_DEFERRED, "4.3.0", "cannot forward now: %s",
-		    frame == NULL ? strerror(errno) : "an unexpected answer");
+		    strerror(errno));
 	else
-		judge(frame->message, id, v);
-	request_close(request);
+		judge(reply, r, s.id, v);
+	submit_close(&s);
 }

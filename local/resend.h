@@ -8,9 +8,17 @@
 
 #include "local/local.h"
 
-/* For the recipient at this place of the message's lists. addresses are complete (with a domain). On
- * success the verdict is "forwarded as <id>". Waits. */
-void resend(const struct msg_deliver *, size_t at, int content_fd, struct slice sender,
-    const struct wire_texts *addresses, struct verdict *);
+struct resending {
+	const struct msg_deliver *message;
+	size_t at; /* the recipient, in the message's lists */
+	int content_fd;
+	struct slice sender;
+	struct wire_texts addresses; /* complete (with a domain) */
+	/* They are several places, with those that have it already: their sender hears of success now, and
+	 * not of each. */
+	bool is_expansion;
+};
+/* On success the verdict is "forwarded as <id>". Waits. */
+void resend(const struct resending *, struct verdict *);
 
 #endif

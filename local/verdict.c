@@ -80,6 +80,7 @@ void verdict_add(struct verdict *whole, struct verdict *part)
 		0, [OUTCOME_SENT] = 1, [OUTCOME_BOUNCED] = 2, [OUTCOME_DEFERRED] = 3
 	};
 	bool renew = whole->renew || part->renew;
+	enum success success = whole->success > part->success ? whole->success : part->success;
 
 	if (whole->text == NULL || rank[part->outcome] > rank[whole->outcome]) {
 		free(whole->text);
@@ -88,6 +89,7 @@ void verdict_add(struct verdict *whole, struct verdict *part)
 		free(part->text);
 	}
 	whole->renew = renew;
+	whole->success = success;
 	part->text = NULL;
 }
 

@@ -36,6 +36,7 @@ static void run_deliver(struct request *request, struct frame *frame)
 		.outcome = { arena_alloc(arena, count * sizeof(uint64_t)), count },
 		.dsn = { arena_alloc(arena, count * sizeof(struct slice)), count },
 		.text = { arena_alloc(arena, count * sizeof(struct slice)), count },
+		.success = { arena_alloc(arena, count * sizeof(uint64_t)), count },
 	};
 	struct delivery_run *run;
 
@@ -57,6 +58,7 @@ static void run_deliver(struct request *request, struct frame *frame)
 		recipient_deliver(m, frame->fd, i, &v);
 		times.end_us = clock_wall_us();
 		out.outcome.items[i] = v.outcome;
+		out.success.items[i] = v.success;
 		out.dsn.items[i] = arena_copy(arena, slice_of(v.dsn));
 		out.text.items[i] = arena_copy(arena, slice_of(v.text));
 		delivery_log(m, i, &times, SLICE("local"), v.outcome, out.dsn.items[i],
@@ -69,5 +71,6 @@ static void run_deliver(struct request *request, struct frame *frame)
 
 const struct handler worker_handlers[] = {
 	{ &table_deliver, ROLE_BIT(ROLE_QMGR), run_deliver },
+	{ &table_reclaim, ROLE_BIT(ROLE_QMGR), delivery_reclaim },
 	{ 0 },
 };

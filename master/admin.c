@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * admin.c - the socket by which gatepost(1) asks for status, reload, stop and abort. It lies in a directory
- * that only root (or the owner of a private instance) may enter, and the kernel tells who connects.
+ * admin.c - the socket by which gatepost(1) asks for status, reload, stop and abort. Its mode lets only root
+ * (or the owner of a private instance) connect, from before it listens on, and the kernel tells who does.
  */
 #include "master/master.h"
 

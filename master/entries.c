@@ -22,6 +22,8 @@
 #include "common/net/address.h"
 
 enum { TAKEN_ADDRESS_MS = 2000, TAKEN_ADDRESS_PAUSE_MS = 50 };
+/* Of a pickup that master.cf does not name: it looks into maildrop/ then. */
+enum { PICKUP_SECONDS = 60 };
 
 static unsigned reading; /* counts the readings of master.cf */
 
@@ -389,11 +391,14 @@ static size_t add_builtins(const struct master_cf *cf, struct master_entry *rows
 	size_t count = 0;
 
 	for (size_t i = 0; i < builtins_count; i++) {
+		bool is_pickup = program_find(builtins[i].command)->role == ROLE_PICKUP;
+
 		if (names_builtin(cf, &builtins[i]))
 			continue;
 		rows[count++] = (struct master_entry){ .name = (char *)builtins[i].name,
 			.type = builtins[i].type,
 			.is_private = builtins[i].is_private,
+			.wakeup = is_pickup ? PICKUP_SECONDS : 0,
 			.maxproc = -1,
 			.command = (char *)builtins[i].command,
 			.file = mem_strdup("built-in") };
@@ -508,6 +513,16 @@ static void wakeup_is_due(void *arg)
 	if (p != NULL && p->ready && !p->draining && !p->closed)
 		request_close(request_open(p->channel, &table_wakeup, &m, -1, true,
 		    DEADLINE_NEVER));
+	else if (!e->wakeup_if_used && !master.stopping && needs_process(e))
+		process_start(e);
+}
+
+/* What may have come in while the suite was down is not left for a whole period. */
+static deadline first_wakeup(const struct entry *e)
+{
+	bool at_once = e->program->kind == PROGRAM_SERVER && !e->wakeup_if_used;
+
+	return deadline_after(at_once ? 0 : e->wakeup * CLOCK_SECOND);
 }
 
 void entry_attend(struct entry *e)
@@ -515,8 +530,7 @@ void entry_attend(struct entry *e)
 	if (master.stopping || !entry_is_runnable(e))
 		return;
 	if (e->wakeup > 0 && e->wakeup_timer.loop_state == NULL)
-		task_timer_set(&e->wakeup_timer, deadline_after(e->wakeup * CLOCK_SECOND),
-		    wakeup_is_due, e);
+		task_timer_set(&e->wakeup_timer, first_wakeup(e), wakeup_is_due, e);
 	if (!needs_process(e))
 		return;
 	if (e->program->kind == PROGRAM_SINGLE) {

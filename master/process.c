@@ -56,8 +56,8 @@ static unsigned processors(void)
 }
 
 /* The most processes of the entry. An agent is alone, so that a new queue manager meets the one that
- * still has deliveries of the last. maxproc counts sessions (DESIGN: an explicit number is the most at
- * once over all processes). */
+ * still has deliveries of the last; a resolver too, so that there is one cache. maxproc counts
+ * sessions (DESIGN: an explicit number is the most at once over all processes). */
 static unsigned process_limit(const struct entry *e)
 {
 	uint64_t limit = session_limit(e);
@@ -67,9 +67,15 @@ static unsigned process_limit(const struct entry *e)
 	if (e->program->kind == PROGRAM_SERVER && e->maxproc > 0)
 		return (unsigned)((uint64_t)e->maxproc / limit);
 	if (e->program->kind == PROGRAM_WORKER)
-		return e->program->role == ROLE_PROXYMAP ? 8
-		    : e->program->role == ROLE_AGENT	 ? 1
-							 : processors();
+		switch (e->program->role) {
+		case ROLE_PROXYMAP:
+			return 8;
+		case ROLE_AGENT:
+		case ROLE_RESOLVER:
+			return 1;
+		default:
+			return processors();
+		}
 	return (unsigned)conf_number(master.conf, "default_process_limit");
 }
 

@@ -63,11 +63,14 @@ static void load_came(struct request *r, struct frame *first)
 	process_relieve(e);
 }
 
-static const char *join(struct request *r, struct process *asker, struct process *target)
+/* reclaims: the channel is for what the target has in hand, and others follow. */
+static const char *join(struct request *r, struct process *asker, struct process *target,
+    bool reclaims)
 {
 	struct msg_accept accept = { (uint64_t)asker->entry->program->role,
-		slice_of(asker->entry->name) };
-	struct msg_connected connected = { (uint64_t)target->entry->program->role, SLICE("") };
+		slice_of(asker->entry->name), reclaims };
+	struct msg_connected connected = { .role = (uint64_t)target->entry->program->role,
+		.service = slice_of(target->entry->name) };
 	struct request *to_target;
 	int pair[2];
 
@@ -81,7 +84,7 @@ static const char *join(struct request *r, struct process *asker, struct process
 		return "its process is just ending";
 	}
 	request_close(to_target);
-	request_send(r, &table_connected, &connected, pair[1], true,
+	request_send(r, &table_connected, &connected, pair[1], !reclaims,
 	    deadline_after(WAIT_SECONDS * CLOCK_SECOND));
 	close(pair[1]);
 	return NULL;
@@ -107,7 +110,7 @@ static const char *connect_to(struct request *r, const char *name)
 		if (asker == NULL)
 			return "gone";
 		if (target != NULL)
-			return join(r, asker, target);
+			return join(r, asker, target, false);
 		if (master.stopping)
 			return "the mail system is stopping";
 		if (task_list_wait(&e->changed, when) == -1)
@@ -122,12 +125,43 @@ static void connect_came(struct request *r, struct frame *first)
 	const char *why = connect_to(r, name);
 
 	if (why != NULL) {
-		struct msg_connected refused = { 0, slice_of(why) };
+		struct msg_connected refused = { .why = slice_of(why) };
 
 		request_send(r, &table_connected, &refused, -1, true,
 		    deadline_after(WAIT_SECONDS * CLOCK_SECOND));
 	}
 	free(name);
+}
+
+/* The next agent behind this one that may still have deliveries of a queue manager that is gone. */
+static struct process *next_agent(uint32_t after)
+{
+	struct process *p, *best = NULL;
+	struct entry *e;
+
+	LIST_FOREACH(e, &master.entries, link)
+		LIST_FOREACH(p, &e->processes, link)
+			if (e->program->role == ROLE_AGENT && p->ready &&
+			    !channel_is_closed(p->channel) && p->number > after &&
+			    (best == NULL || p->number < best->number))
+				best = p;
+	return best;
+}
+
+static void agents_came(struct request *r, struct frame *first)
+{
+	struct msg_connected end = { 0 };
+	struct process *asker, *agent;
+	uint32_t last = 0;
+
+	(void)first;
+	/* Each join waits: the processes are looked for anew. */
+	while ((asker = process_of(r)) != NULL && (agent = next_agent(last)) != NULL) {
+		last = agent->number;
+		join(r, asker, agent, true);
+	}
+	request_send(r, &table_connected, &end, -1, true,
+	    deadline_after(WAIT_SECONDS * CLOCK_SECOND));
 }
 
 #define EVERY_SERVICE (~(ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_NONE) | ROLE_BIT(ROLE_ADMIN)))
@@ -136,5 +170,6 @@ const struct handler service_handlers[] = {
 	{ &table_ready, EVERY_SERVICE, ready_came },
 	{ &table_load, EVERY_SERVICE, load_came },
 	{ &table_connect, EVERY_SERVICE, connect_came },
+	{ &table_agents, ROLE_BIT(ROLE_QMGR), agents_came },
 	{ 0 },
 };

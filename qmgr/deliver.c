@@ -113,8 +113,29 @@ static void set_outcome(struct message *m, size_t index, enum outcome outcome, s
 	/* What a later round skips is known by this digit. */
 	if (r->progress == BOUNCED && (dsn.len == 0 || dsn.data[0] != '5'))
 		dsn = SLICE("5.0.0");
+	if (r->progress == SENT && (dsn.len == 0 || dsn.data[0] != '2'))
+		dsn = SLICE("2.0.0");
+	if (r->progress == DEFERRED && (dsn.len == 0 || dsn.data[0] != '4'))
+		dsn = SLICE("4.0.0");
+	r->is_told = r->progress == SENT && !(r->notify & NOTIFY_SUCCESS);
 	r->dsn = arena_copy(m->arena, slice_part(dsn, 0, DSN_LIMIT));
 	r->reason = arena_copy(m->arena, slice_part(text, 0, REASON_LIMIT));
+}
+
+/* What only a notice needs. */
+static void set_details(struct message *m, size_t index, const struct msg_outcomes *o, size_t at)
+{
+	struct recipient *r = &m->rcpts[index];
+
+	if (o->remote.count > 0)
+		r->remote = arena_copy(m->arena, slice_part(o->remote.items[at], 0, REASON_LIMIT));
+	if (o->diagnostic.count > 0)
+		r->diagnostic = arena_copy(m->arena,
+		    slice_part(o->diagnostic.items[at], 0, REASON_LIMIT));
+	if (o->success.count > 0)
+		r->success = o->success.items[at];
+	if (r->progress == SENT && r->success == SUCCESS_PASSED)
+		r->is_told = true;
 }
 
 /* What the agent did not tell of, it did not do. */
@@ -134,26 +155,36 @@ static bool is_of_job(const struct job *job, uint64_t index)
 	return false;
 }
 
+static bool fits(size_t count, size_t wanted)
+{
+	return count == 0 || count == wanted;
+}
+
 static void take_outcomes(struct job *job, const struct msg_outcomes *o)
 {
 	size_t n = o->index.count;
 
-	if (o->outcome.count != n || o->dsn.count != n || o->text.count != n) {
+	if (o->outcome.count != n || o->dsn.count != n || o->text.count != n ||
+	    !fits(o->remote.count, n) || !fits(o->diagnostic.count, n) ||
+	    !fits(o->success.count, n)) {
 		log_warning("transport %s: its agent's answer makes no sense",
 		    job->destination->transport->name);
 		n = 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (is_of_job(job, o->index.items[i]))
-			set_outcome(job->message, o->index.items[i],
-			    (enum outcome)o->outcome.items[i], o->dsn.items[i], o->text.items[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (!is_of_job(job, o->index.items[i]))
+			continue;
+		set_outcome(job->message, o->index.items[i], (enum outcome)o->outcome.items[i],
+		    o->dsn.items[i], o->text.items[i]);
+		set_details(job->message, o->index.items[i], o, i);
+	}
 	default_outcomes(job, "4.3.0", "the delivery agent did not say what happened");
 }
 
 static void log_deferred(struct delivery *d, struct slice dsn, struct slice why)
 {
 	int64_t now = clock_wall_us();
-	struct delivery_times times = { now, now, now };
+	struct delivery_times times = { now, now, now, 0 };
 
 	for (size_t i = 0; i < d->job->count; i++)
 		delivery_log(&d->question, i, &times, SLICE("none"), OUTCOME_DEFERRED, dsn, why);
@@ -244,17 +275,23 @@ static void attempt(struct delivery *d, struct slice *why, struct slice *dsn, bo
 	}
 	/* A draining process may be met once; its successor takes it. */
 	for (int i = 0; i < 3; i++) {
-		struct channel *c = service_channel(t->name,
-		    deadline_after(CONNECT_SECONDS * CLOCK_SECOND));
+		struct holder *holder = reclaim_take(d->job->message->id, t->name);
+		struct channel *c = holder != NULL
+		    ? reclaim_channel(holder)
+		    : service_channel(t->name, deadline_after(CONNECT_SECONDS * CLOCK_SECOND));
+		int rc;
 
 		if (c == NULL) {
 			transport_unavailable(d, "mail transport unavailable");
 			return;
 		}
 		store_attempt(store, d->job->message->id);
-		if (ask_agent(d, c, why, dsn, down) == 0)
+		rc = ask_agent(d, c, why, dsn, down);
+		error = errno;
+		reclaim_release(holder);
+		if (rc == 0)
 			return;
-		if (errno != EAGAIN) {
+		if (error != EAGAIN) {
 			agent_died(d);
 			return;
 		}

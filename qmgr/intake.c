@@ -229,7 +229,8 @@ static void store_and_answer(struct intake *in)
 		log_warning("%.*s: a message with this queue id is in the queue already; the new "
 			    "one was refused",
 		    (int)m->id.len, m->id.data);
-		reply(in, 451, "4.3.0", "Error: queue file write error");
+		/* pickup, which may have died before it heard 250, knows this code. */
+		reply(in, 450, "4.3.0", "Error: queue id is in use");
 	} else if (error != 0) {
 		log_error("%.*s: the queue could not be written: %s", (int)m->id.len, m->id.data,
 		    strerror(error));

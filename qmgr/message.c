@@ -4,7 +4,6 @@
  */
 #include "qmgr/qmgr.h"
 
-#include <bsd/stdlib.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,13 +13,13 @@
 
 #include "common/base/mem.h"
 #include "common/log/log.h"
+#include "common/mail/mail_address.h"
 #include "common/service/service.h"
 
 enum { BUCKETS = 4096, RESOLVE_SECONDS = 100, DEATHS_LIMIT = 3 };
 
 static LIST_HEAD(, message) active[BUCKETS];
 static size_t active_count;
-static struct age_times started; /* when this process began to look at the clocks */
 
 static size_t bucket_of(struct slice id)
 {
@@ -29,11 +28,6 @@ static size_t bucket_of(struct slice id)
 	for (size_t i = 0; i < id.len; i++)
 		hash = hash * 33 + (unsigned char)id.data[i];
 	return hash % BUCKETS;
-}
-
-void message_start(void)
-{
-	started = age_now();
 }
 
 struct message *message_new(void)
@@ -59,7 +53,7 @@ size_t message_count(void)
 	return active_count;
 }
 
-static void message_free(struct message *m)
+void message_free(struct message *m)
 {
 	LIST_REMOVE(m, link);
 	active_count--;
@@ -69,150 +63,7 @@ static void message_free(struct message *m)
 	due_look();
 }
 
-/* --- the end of a round --------------------------------------------------------------------------- */
-
-static enum rcpt_state state_of(enum progress p)
-{
-	/* What bounced stays open in the store until there is a notice that stands for it. */
-	return p == SENT ? RCPT_DELIVERED : p == WAITING ? RCPT_QUEUED : RCPT_DEFERRED;
-}
-
-static int64_t lifetime(const struct message *m)
-{
-	return (m->sender.len == 0 ? settings.bounce_queue_lifetime
-				   : settings.maximal_queue_lifetime) /
-	    1000;
-}
-
-static bool is_too_old(const struct message *m)
-{
-	struct age_times arrival = { m->arrival_us, m->memory.arrival_boot_us };
-
-	return age_is_over(arrival, started, age_now(), lifetime(m),
-	    settings.maximal_backoff_time / 1000);
-}
-
-/* As old as it is, within the limits, and a little more or less, so that what failed together is not
- * tried together for ever. */
-static int64_t next_attempt_us(const struct message *m, int64_t now)
-{
-	int64_t pause = now - m->arrival_us;
-
-	if (pause < settings.minimal_backoff_time / 1000)
-		pause = settings.minimal_backoff_time / 1000;
-	if (pause > settings.maximal_backoff_time / 1000)
-		pause = settings.maximal_backoff_time / 1000;
-	return now + pause + (int64_t)arc4random_uniform((uint32_t)(pause / 10000) + 1) * 1000;
-}
-
-static size_t count_progress(const struct message *m, enum progress p)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < m->rcpt_count; i++)
-		count += m->rcpts[i].progress == p;
-	return count;
-}
-
-/* Those that were recorded as deferred before too: a later round must not try them. */
-static void expire(struct message *m)
-{
-	struct store_status *status = mem_alloc_array(m->rcpt_count + 1, sizeof(*status));
-	size_t count = 0;
-
-	for (size_t i = 0; i < m->rcpt_count; i++) {
-		struct recipient *r = &m->rcpts[i];
-
-		if (r->progress != DEFERRED)
-			continue;
-		r->progress = BOUNCED;
-		r->dsn = SLICE("5.4.7");
-		status[count++] = (struct store_status){ i, state_of(BOUNCED), r->dsn, r->reason };
-	}
-	store_status(store, m->id, status, count, 0, NULL, NULL);
-	free(status);
-	log_event(LOG_EXPIRED, { "id", m->id }, { "sender", m->sender });
-}
-
-/* The one place where a failure notice will be asked for. Until there is one, an administrator decides:
- * the message is kept, with its reasons. */
-static void keep_undeliverable(struct message *m)
-{
-	store_hold(store, m->id, NULL, NULL);
-	log_event(LOG_HELD, { "id", m->id },
-	    { "why",
-		SLICE("undeliverable for good; failure notices are not part of this version") });
-}
-
-/* The agent need not keep the outcomes any longer. It must not wait: an agent that takes nothing has
- * to keep them. */
-static void recorded(void *arg, int error)
-{
-	struct request *agent = arg;
-	struct msg_heard heard = { 0 };
-
-	if (error == 0 || error == ENOENT)
-		request_send(agent, &table_heard, &heard, -1, true, deadline_after(0));
-	request_close(agent);
-}
-
-/* Records the recipients of the job, or none, and the time of the next attempt. Takes the agent's
- * request, which may be NULL. */
-static void record(struct message *m, const struct job *job, int64_t due_us)
-{
-	const size_t *index = job == NULL ? NULL : job->index;
-	size_t count = job == NULL ? 0 : job->count;
-	struct request *agent = job == NULL ? NULL : job->request;
-	struct store_status *status = mem_alloc_array(count + 1, sizeof(*status));
-
-	for (size_t i = 0; i < count; i++) {
-		struct recipient *r = &m->rcpts[index[i]];
-
-		status[i] = (struct store_status){ index[i], state_of(r->progress), r->dsn,
-			r->reason };
-	}
-	store_status(store, m->id, status, count, due_us, agent == NULL ? NULL : recorded, agent);
-	free(status);
-}
-
-/* All jobs of this round are over. last: the one whose outcomes are not recorded yet, or NULL. */
-static void settle(struct message *m, const struct job *last)
-{
-	int64_t now = clock_wall_us(), due = 0;
-	size_t deferred = count_progress(m, DEFERRED), bounced = count_progress(m, BOUNCED);
-
-	if (m->deleted) {
-		record(m, last, 0); /* that it is gone is what the agent hears */
-		message_free(m);
-		return;
-	}
-	if (deferred > 0 && !m->held && is_too_old(m)) {
-		expire(m);
-		bounced += deferred;
-		deferred = 0;
-	}
-	if (deferred > 0)
-		due = next_attempt_us(m, now);
-	record(m, last, due);
-	if (deferred > 0)
-		due_add(m->id, due, m->memory);
-	else if (bounced > 0)
-		keep_undeliverable(m);
-	else
-		log_event(LOG_REMOVED, { "id", m->id });
-	message_free(m);
-}
-
-void message_job_done(struct job *job)
-{
-	struct message *m = job->message;
-
-	if (--m->open_jobs == 0)
-		settle(m, job);
-	else
-		record(m, job, 0);
-	free(job);
-}
+/* --- agents that died --------------------------------------------------------------------------------- */
 
 /* Deliveries of the message that ended with the same process count once; from then on each is alone. */
 void message_agent_died(struct job *job)
@@ -260,6 +111,13 @@ static int compare_routes(const void *a, const void *b)
 	return left->index < right->index ? -1 : 1;
 }
 
+/* Our own postmaster notices come from this address: what is sent to it is never a letter. */
+static bool is_double_bounce(struct slice address)
+{
+	return slice_equal_nocase(mail_address_split(address).local,
+	    slice_of(settings.double_bounce_sender));
+}
+
 /* A failure that needs no agent is told to one anyway (error, retry), so that it is logged like any
  * other: "5.1.1 why" or "4.3.0 why" is their nexthop. */
 static void take_route(struct message *m, size_t index, const struct msg_resolved *a, size_t at,
@@ -272,6 +130,11 @@ static void take_route(struct message *m, size_t index, const struct msg_resolve
 		out->nexthop = arena_copy(m->arena, a->why.items[at]);
 		return;
 	}
+	if (a->class.items[at] == CLASS_LOCAL && is_double_bounce(a->recipient.items[at])) {
+		out->transport = SLICE("discard");
+		out->nexthop = SLICE("undeliverable postmaster notification discarded");
+		return;
+	}
 	out->transport = arena_copy(m->arena, a->transport.items[at]);
 	out->nexthop = arena_copy(m->arena, a->nexthop.items[at]);
 	if (a->recipient.items[at].len > 0 &&
@@ -282,7 +145,8 @@ static void take_route(struct message *m, size_t index, const struct msg_resolve
 static bool lists_fit(const struct msg_resolved *a, size_t count)
 {
 	return a->status.count == count && a->transport.count == count &&
-	    a->nexthop.count == count && a->recipient.count == count && a->why.count == count;
+	    a->nexthop.count == count && a->recipient.count == count && a->why.count == count &&
+	    a->class.count == count;
 }
 
 /* Asks where up to a frame of recipients go. False: nobody can say now. */
@@ -306,11 +170,11 @@ static bool resolve_some(struct message *m, const size_t *index, size_t count, s
 	return ok;
 }
 
-static void route_unknown(struct route *routes, const size_t *index, size_t count)
+static void route_by_name(struct route *routes, const size_t *index, size_t count,
+    struct slice transport, struct slice nexthop)
 {
 	for (size_t i = 0; i < count; i++)
-		routes[i] = (struct route){ index[i], SLICE("retry"),
-			SLICE("4.3.0 address resolver failure") };
+		routes[i] = (struct route){ index[i], transport, nexthop };
 }
 
 static void route_all(struct message *m, const size_t *open, size_t count)
@@ -321,8 +185,11 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 	for (size_t at = 0; at < count; at += RCPTS_PER_FRAME) {
 		size_t some = count - at < RCPTS_PER_FRAME ? count - at : RCPTS_PER_FRAME;
 
-		if (!resolve_some(m, open + at, some, routes + at))
-			route_unknown(routes + at, open + at, some);
+		if (m->memory.requeue)
+			route_by_name(routes + at, open + at, some, SLICE("pickup"), SLICE(""));
+		else if (!resolve_some(m, open + at, some, routes + at))
+			route_by_name(routes + at, open + at, some, SLICE("retry"),
+			    SLICE("4.3.0 address resolver failure"));
 	}
 	qsort(routes, count, sizeof(*routes), compare_routes);
 	m->open_jobs++; /* it must not end before all of it is scheduled */
@@ -337,7 +204,7 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 	free(routes);
 	free(index);
 	if (--m->open_jobs == 0)
-		settle(m, NULL);
+		round_end(m, NULL);
 }
 
 void message_activate(struct message *m)
@@ -347,11 +214,13 @@ void message_activate(struct message *m)
 	char size[24], nrcpt[24];
 
 	/* An administrator's order may have come since it was read or stored. */
-	m->deleted = !store_summary(store, m->id, &now);
-	m->held = !m->deleted && now.held;
+	m->is_deleted = !store_summary(store, m->id, &now);
+	m->held = !m->is_deleted && now.held;
 	LIST_INSERT_HEAD(&active[bucket_of(m->id)], m, link);
 	active_count++;
 	m->active_us = clock_wall_us();
+	if (m->is_expired)
+		round_give_up(m);
 	for (size_t i = 0; i < m->rcpt_count; i++)
 		if (m->rcpts[i].progress == WAITING)
 			open[count++] = i;
@@ -362,7 +231,7 @@ void message_activate(struct message *m)
 	if (count > 0)
 		route_all(m, open, count);
 	else
-		settle(m, NULL);
+		round_end(m, NULL);
 	free(open);
 }
 
@@ -381,6 +250,8 @@ static void take_loaded(struct message *m, const struct store_loaded *l)
 	m->is_large = s->large_size > 0;
 	m->in_doubt = l->in_doubt || l->attempts > 0;
 	m->suspect = l->deaths > 0 && !m->memory.cleared;
+	m->is_warned = l->marks & STORE_WARNED;
+	m->is_expired = l->marks & STORE_EXPIRE;
 	/* The decoded texts point into the copy. */
 	if (wire_decode(&envelope_table, arena_copy(m->arena, s->envelope), &e, m->arena, &why))
 		m->envelope = e;
@@ -388,17 +259,13 @@ static void take_loaded(struct message *m, const struct store_loaded *l)
 	m->rcpts = arena_alloc(m->arena, (m->rcpt_count + 1) * sizeof(*m->rcpts));
 	for (size_t i = 0; i < m->rcpt_count; i++) {
 		struct recipient *r = &m->rcpts[i];
-		bool failed = l->dsn[i].len > 0 && l->dsn[i].data[0] == '5';
-
 		r->address = arena_copy(m->arena, s->address.items[i]);
 		r->original = arena_copy(m->arena, s->original.items[i]);
 		r->orcpt = arena_copy(m->arena, s->orcpt.items[i]);
 		r->notify = s->notify.items[i];
 		r->dsn = arena_copy(m->arena, l->dsn[i]);
 		r->reason = arena_copy(m->arena, l->reason[i]);
-		r->progress = l->state[i] == RCPT_DELIVERED || l->state[i] == RCPT_BOUNCED ? SENT
-		    : failed								   ? BOUNCED
-			     : WAITING;
+		round_take_state(r, l->state[i]);
 	}
 	/* ATTEMPT is not waited for: a crash may have taken the record of the first one. */
 	if (m->arrival_us < queue_opened_us)

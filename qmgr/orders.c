@@ -104,7 +104,7 @@ static void delete (struct order *o, const struct store_summary *s, struct slice
 
 	(void)s;
 	if (m != NULL)
-		m->deleted = true;
+		m->is_deleted = true;
 	due_forget(id);
 	o->pending++;
 	store_delete(store, id, recorded, o);
@@ -113,8 +113,11 @@ static void delete (struct order *o, const struct store_summary *s, struct slice
 
 static void expire(struct order *o, const struct store_summary *s, struct slice id)
 {
+	struct message *m = message_find(id);
 	bool held = s->held;
 
+	if (m != NULL)
+		m->is_expired = true;
 	if (o->wanted->op == ORDER_EXPIRE_RELEASE) {
 		free_from_hold(o, s, id);
 		held = false;

@@ -18,9 +18,11 @@
 #include "common/task/task.h"
 
 struct qmgr_settings {
-	const char *queue_service_name, *rewrite_service_name, *defer_transports;
+	const char *queue_service_name, *rewrite_service_name, *bounce_service_name,
+	    *defer_transports, *double_bounce_sender;
 	int64_t minimal_backoff_time, maximal_backoff_time, maximal_queue_lifetime,
-	    bounce_queue_lifetime, transport_retry_time, service_drain_time, daemon_timeout;
+	    bounce_queue_lifetime, delay_warning_time, transport_retry_time, service_drain_time,
+	    daemon_timeout;
 	int64_t qmgr_message_active_limit, queue_minfree;
 	int64_t initial_destination_concurrency, default_process_limit;
 };
@@ -41,7 +43,7 @@ struct memory {
 	int64_t arrival_boot_us; /* its arrival on the clock that nobody sets */
 	bool cleared;		 /* tried alone, and the agent lived */
 	bool flushed;		 /* this round: defer_transports does not count */
-	bool requeue;		 /* it goes to pickup, whole */
+	bool requeue;		 /* an administrator wants it to come in anew */
 };
 
 enum progress { WAITING, SENT, DEFERRED, BOUNCED };
@@ -49,7 +51,11 @@ struct recipient {
 	struct slice address, original, orcpt; /* address: what the agent is told, after routing */
 	uint64_t notify;
 	enum progress progress;
+	bool is_told; /* of one that was sent or bounced: no notice about it is owed */
 	struct slice dsn, reason;
+	struct slice remote,
+	    diagnostic;	  /* for a notice, as the agent said it; known in this round */
+	uint64_t success; /* enum success */
 };
 
 struct message {
@@ -67,7 +73,9 @@ struct message {
 	struct memory memory;
 	bool in_doubt, suspect; /* suspect: an agent died with it in hand */
 	bool held;		/* put on hold while it was active */
-	bool deleted;		/* it is not in the store any more */
+	bool is_deleted;	/* by an administrator while it was active */
+	bool is_warned;		/* its delay notice was sent */
+	bool is_expired;	/* an administrator wants it returned */
 };
 
 /* Recipients of one message that go to one destination in one delivery. */
@@ -113,8 +121,6 @@ struct transport {
 
 /* message.c ---------------------------------------------------------------------------------------- */
 struct message *message_new(void);
-/* Before the first message: from now on the clocks are watched. */
-void message_start(void);
 /* An active message by id, or NULL. */
 struct message *message_find(struct slice id);
 size_t message_count(void);
@@ -124,8 +130,34 @@ void message_activate(struct message *);
 void message_load_and_activate(struct slice id, struct memory);
 /* An agent's process died with this delivery: the message is tried alone, or held. Logs. */
 void message_agent_died(struct job *);
+/* It is not active any more; what is known of it is in the store. */
+void message_free(struct message *);
+
+/* round.c: the end of a round. ----------------------------------------------------------------------- */
+/* Before the first message: from now on the clocks are watched. */
+void round_start(void);
 /* A job is over: outcomes are in its recipients. Frees the job. */
 void message_job_done(struct job *);
+/* No job is left. last: the one whose outcomes are not recorded yet, or NULL. The message goes, now or
+ * when its notices are out. */
+void round_end(struct message *, const struct job *last);
+/* What waits is not tried again: it is deferred with its last reason, and the round's end returns it. */
+void round_give_up(struct message *);
+/* What a later round knows of a recipient by its state and dsn. */
+void round_take_state(struct recipient *, enum rcpt_state);
+size_t round_count(const struct message *, enum progress);
+/* Older than delay_warning_time, if there is one. */
+bool round_is_late(const struct message *);
+int64_t round_retry_until_us(const struct message *);
+/* Messages of which notices are being sent. */
+extern unsigned round_notices;
+/* The notice about these recipients is out: records that they are settled. */
+void round_record_told(struct message *, const size_t *index, size_t count);
+
+/* notice.c ------------------------------------------------------------------------------------------- */
+bool notice_is_due(const struct message *);
+/* Sends what is due. False: something is still owed. Waits. */
+bool notice_send_all(struct message *);
 
 /* due.c: when what waits in the store is tried again. */
 void due_start(void);
@@ -172,6 +204,16 @@ void schedule_revive_all(void);
 void deliver_start(struct job *);
 /* Without an agent: every recipient of the job is deferred. Logs. Ends the job. */
 void deliver_defer(struct job *, struct slice dsn, struct slice why);
+
+/* reclaim.c: deliveries that outlived the queue manager before. ------------------------------------------ */
+struct holder;
+/* Asks every agent what it has. Before the first delivery. Waits. */
+void reclaim_start(void);
+/* The agent that has a delivery of this message from before, once for each; NULL: none. */
+struct holder *reclaim_take(struct slice id, const char *transport);
+struct channel *reclaim_channel(struct holder *);
+/* The delivery was asked for. NULL is fine. */
+void reclaim_release(struct holder *);
 
 /* intake.c, listing.c, orders.c, reading.c: handlers. */
 void intake_store(struct request *, struct frame *);

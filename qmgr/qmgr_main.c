@@ -14,7 +14,7 @@
 #include "common/log/log.h"
 #include "common/service/service.h"
 
-enum { OPEN_TRIES = 300, OPEN_PAUSE_MS = 100, PAUSE_MS = 1000, RETRY_SECONDS = 5 };
+enum { OPEN_TRIES = 300, OPEN_PAUSE_MS = 100, PAUSE_MS = 1000 };
 
 struct qmgr_settings settings;
 int64_t queue_opened_us;
@@ -25,6 +25,9 @@ static bool resting; /* a reload waits for its moment */
 static const struct conf_setting setting_rows[] = {
 	SETTING(queue_service_name),
 	SETTING(rewrite_service_name),
+	SETTING(bounce_service_name),
+	SETTING(double_bounce_sender),
+	SETTING(delay_warning_time),
 	SETTING(minimal_backoff_time),
 	SETTING(maximal_backoff_time),
 	SETTING(maximal_queue_lifetime),
@@ -94,12 +97,13 @@ static void start(void)
 {
 	struct store_counters c;
 
-	message_start();
+	round_start();
 	open_store();
 	store_counters(store, &c);
 	if (c.messages > 0)
 		log_info("%llu messages are in the queue", (unsigned long long)c.messages);
 	waiting_start();
+	reclaim_start();
 	due_start();
 }
 
@@ -109,29 +113,20 @@ static void end(void)
 	store_close(store);
 }
 
+/* At a stop agents end, too; else deliveries outlive us, and our successor hears of them. */
 static bool busy(void)
 {
-	return schedule_busy() > 0;
+	return round_notices > 0 || (service_draining() == DRAIN_STOP && schedule_busy() > 0);
 }
 
-/* A successor needs the queue, and a delivery that is cut off from us would be made again: so it is
- * waited for. Meanwhile mail is taken; it is also delivered, until a slow delivery has had its time. */
+/* A successor needs the queue. What ends in a moment is waited for; longer deliveries outlive us. */
 static void rest(void)
 {
-	deadline limit = deadline_after(settings.service_drain_time);
-
 	if (resting)
 		return;
 	resting = true;
-	for (;;) {
-		schedule_pause(true);
-		if (schedule_wait_idle(clock_now() < limit ? deadline_after(PAUSE_MS * CLOCK_MS)
-							   : DEADLINE_NEVER) == 0)
-			break;
-		log_info("the reload waits for the end of %u deliveries", schedule_busy());
-		schedule_pause(false);
-		schedule_wait_idle(deadline_after(RETRY_SECONDS * CLOCK_SECOND));
-	}
+	schedule_pause(true);
+	schedule_wait_idle(deadline_after(PAUSE_MS * CLOCK_MS));
 	service_retire(NULL);
 }
 

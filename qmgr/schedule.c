@@ -232,7 +232,7 @@ static bool is_dead(const struct destination *d)
 /* No delivery of it may start any more: an administrator said so. */
 static bool is_stopped(const struct job *job)
 {
-	return job->message->held || job->message->deleted;
+	return job->message->held || job->message->is_deleted;
 }
 
 static bool is_deferred(const struct destination *d)

@@ -46,6 +46,8 @@ static struct request *open_request(struct session *s)
 		.flags = (s->t.is_8bit ? ADMIT_8BIT : 0u) |
 		    (policy_completes_headers(s) ? ADMIT_LOCAL : 0u),
 		.declared_size = s->t.declared_size,
+		.envid = s->t.envid,
+		.ret = s->t.ret,
 	};
 	struct channel *c;
 
@@ -68,16 +70,13 @@ static struct request *open_request(struct session *s)
 
 static int send_rcpts(struct session *s, struct request *r)
 {
-	static const uint64_t none[RCPTS_PER_FRAME];
-	static const struct slice empty[RCPTS_PER_FRAME];
 	int rc = 0;
 
 	for (size_t at = 0; at < s->t.rcpt_count && rc == 0; at += RCPTS_PER_FRAME) {
 		size_t n = s->t.rcpt_count - at < RCPTS_PER_FRAME ? s->t.rcpt_count - at
 								  : RCPTS_PER_FRAME;
 		struct msg_rcpts m = { { s->t.rcpts + at, n }, { s->t.rcpts + at, n },
-			{ (struct slice *)(uintptr_t)empty, n },
-			{ (uint64_t *)(uintptr_t)none, n } };
+			{ s->t.orcpts + at, n }, { s->t.notifies + at, n } };
 
 		rc = request_send(r, &table_rcpts, &m, -1, false, patience());
 	}

@@ -58,7 +58,8 @@ static void do_ehlo(struct session *s, struct slice args)
 {
 	char size[40];
 	const char *const keywords[] = { "PIPELINING", size,
-		settings.disable_vrfy_command ? NULL : "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME" };
+		settings.disable_vrfy_command ? NULL : "VRFY", "ENHANCEDSTATUSCODES", "8BITMIME",
+		"DSN" };
 	const char *shown[ARRAY_LENGTH(keywords)];
 	size_t count = 0;
 
@@ -132,6 +133,14 @@ static bool mail_option(struct session *s, struct slice option)
 		return size_option(s, value);
 	if (starts(option, "BODY=", &value))
 		return body_option(s, value);
+	switch (dsn_mail_option(s, option)) {
+	case DSN_TAKEN:
+		return true;
+	case DSN_REFUSED:
+		return false;
+	case DSN_UNKNOWN:
+		break;
+	}
 	reply(s, "555 5.5.4 Unsupported option: %.*s", (int)option.len, option.data);
 	return false;
 }
@@ -184,19 +193,28 @@ static void do_mail(struct session *s, struct slice args)
 
 /* --- RCPT ----------------------------------------------------------------------------------------- */
 
-static void add_recipient(struct session *s, struct slice address)
+static void *grow(struct session *s, void *old, size_t item)
+{
+	struct transaction *t = &s->t;
+	void *grown = arena_alloc(s->arena, t->rcpt_size * item);
+
+	if (t->rcpt_count > 0)
+		memcpy(grown, old, t->rcpt_count * item);
+	return grown;
+}
+
+static void add_recipient(struct session *s, struct slice address, const struct dsn_wishes *wishes)
 {
 	struct transaction *t = &s->t;
 
 	if (t->rcpt_count == t->rcpt_size) {
-		size_t size = t->rcpt_size == 0 ? 4 : t->rcpt_size * 2;
-		struct slice *grown = arena_alloc(s->arena, size * sizeof(*grown));
-
-		if (t->rcpt_count > 0)
-			memcpy(grown, t->rcpts, t->rcpt_count * sizeof(*grown));
-		t->rcpts = grown;
-		t->rcpt_size = size;
+		t->rcpt_size = t->rcpt_size == 0 ? 4 : t->rcpt_size * 2;
+		t->rcpts = grow(s, t->rcpts, sizeof(*t->rcpts));
+		t->orcpts = grow(s, t->orcpts, sizeof(*t->orcpts));
+		t->notifies = grow(s, t->notifies, sizeof(*t->notifies));
 	}
+	t->orcpts[t->rcpt_count] = wishes->orcpt;
+	t->notifies[t->rcpt_count] = wishes->notify;
 	t->rcpts[t->rcpt_count++] = address;
 	if (t->id[0] == '\0') {
 		queue_id_make(t->id, t->arrival_us, service_process_number(), id_counter++);
@@ -204,9 +222,27 @@ static void add_recipient(struct session *s, struct slice address)
 	}
 }
 
+/* False: refused, and said. */
+static bool rcpt_options(struct session *s, struct slice rest, struct dsn_wishes *wishes)
+{
+	struct slice option;
+
+	while (text_next_word(&rest, " ", &option)) {
+		enum dsn_option result = dsn_rcpt_option(s, option, wishes);
+
+		if (result == DSN_UNKNOWN)
+			reply(s, "555 5.5.4 Unsupported option: %.*s", (int)option.len,
+			    option.data);
+		if (result != DSN_TAKEN)
+			return false;
+	}
+	return true;
+}
+
 static void do_rcpt(struct session *s, struct slice args)
 {
 	struct slice path, rest, address;
+	struct dsn_wishes wishes = { 0 };
 	const char *why;
 
 	s->t.had_rcpt = true;
@@ -220,11 +256,8 @@ static void do_rcpt(struct session *s, struct slice args)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return;
 	}
-	rest = slice_trim(rest);
-	if (rest.len > 0) {
-		reply(s, "555 5.5.4 Unsupported option: %.*s", (int)rest.len, rest.data);
+	if (!rcpt_options(s, rest, &wishes))
 		return;
-	}
 	if ((int64_t)s->t.rcpt_count >= settings.smtpd_recipient_limit) {
 		reply(s, "452 4.5.3 Error: too many recipients");
 		/* A sender with a long list is no attacker: only what goes far beyond counts. */
@@ -234,7 +267,7 @@ static void do_rcpt(struct session *s, struct slice args)
 	}
 	if (!policy_recipient(s, address))
 		return;
-	add_recipient(s, address);
+	add_recipient(s, address, &wishes);
 	reply(s, "250 2.1.5 Ok");
 }
 

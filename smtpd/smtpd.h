@@ -66,8 +66,12 @@ struct transaction {
 	bool has_sender;
 	uint64_t declared_size;
 	bool has_size, has_body, is_8bit;
-	bool had_rcpt; /* RCPT was tried */
-	struct slice *rcpts;
+	bool had_rcpt;	    /* RCPT was tried */
+	struct slice envid; /* empty: not given */
+	uint64_t ret;	    /* 0, 1 FULL, 2 HDRS */
+	/* Of each recipient. */
+	struct slice *rcpts, *orcpts;
+	uint64_t *notifies;
 	size_t rcpt_count, rcpt_size, refused_for_limit;
 	char id[QUEUE_ID_SIZE]; /* "" before the first recipient */
 	int64_t arrival_us;
@@ -139,6 +143,15 @@ bool misuse_before_answer(struct session *);
 int misuse_long_line(struct session *, struct slice start);
 /* sessions: of this address, in this process. */
 bool misuse_too_many(struct session *, size_t sessions);
+
+/* dsn.c: an option of MAIL or RCPT. REFUSED: said so. Waits. */
+enum dsn_option { DSN_UNKNOWN, DSN_TAKEN, DSN_REFUSED };
+struct dsn_wishes {
+	uint64_t notify; /* enum notify, or 0 */
+	struct slice orcpt;
+};
+enum dsn_option dsn_mail_option(struct session *, struct slice option);
+enum dsn_option dsn_rcpt_option(struct session *, struct slice option, struct dsn_wishes *);
 
 /* admission.c: DATA. Waits. */
 void admission_run(struct session *);

@@ -4,6 +4,7 @@
  */
 #include "common/ipc/delivery.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/log/log.h"
@@ -20,7 +21,7 @@ void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_
 {
 	int64_t connected = t->connected_us == 0 ? t->start_us : t->connected_us;
 	struct slice to = d->address.items[at], original = d->original.items[at];
-	char delay[24], parts[4][24], delays[100];
+	char delay[24], parts[4][24], delays[100], use[24] = "";
 
 	log_delay(delay, t->end_us - d->arrival_us);
 	log_delay(parts[0], d->active_us - d->arrival_us);
@@ -28,8 +29,11 @@ void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_
 	log_delay(parts[2], connected - t->start_us);
 	log_delay(parts[3], t->end_us - connected);
 	snprintf(delays, sizeof(delays), "%s/%s/%s/%s", parts[0], parts[1], parts[2], parts[3]);
+	if (t->connection_use > 1)
+		snprintf(use, sizeof(use), "%" PRIu64, t->connection_use);
 	log_event(LOG_DELIVERY, { "id", d->id }, { "to", to },
 	    { "orig_to", slice_equal_nocase(to, original) ? SLICE("") : original },
-	    { "relay", relay }, { "delay", slice_of(delay) }, { "delays", slice_of(delays) },
-	    { "dsn", dsn }, { "status", slice_of(status_text(outcome)) }, { "text", text });
+	    { "relay", relay }, { "conn_use", slice_of(use) }, { "delay", slice_of(delay) },
+	    { "delays", slice_of(delays) }, { "dsn", dsn },
+	    { "status", slice_of(status_text(outcome)) }, { "text", text });
 }

@@ -14,6 +14,7 @@ struct delivery_times {
 	int64_t start_us;     /* the agent took the request */
 	int64_t connected_us; /* the connection was there (agents without one: 0) */
 	int64_t end_us;
+	uint64_t connection_use; /* which message over its connection it was; 0: does not matter */
 };
 
 /* Logs the delivery line (LOG_DELIVERY) of the recipient at this place of the request's lists. */
@@ -23,6 +24,13 @@ void delivery_log(const struct msg_deliver *, size_t at, const struct delivery_t
 /* Begins a delivery that shall be made once. NULL: it was asked for before, by a queue manager that is
  * gone, and the request has its answer. Waits as long as such a delivery runs. */
 struct delivery_run *delivery_begin(struct request *, const struct msg_deliver *);
+/* Before what can't be undone (the final dot): a queue manager that is there wants the outcome. One that has
+ * just gone gets time to be followed by another, which asks for the same. False: none came. Waits. */
+bool delivery_is_wanted(struct delivery_run *, deadline);
+/* Handler of msg_reclaim: what is under way, or was not heard by a queue manager. */
+void delivery_reclaim(struct request *, struct frame *);
+/* There are outcomes that no queue manager has recorded: the service is busy. */
+bool delivery_is_owed(void);
 /* Sends the outcomes, and keeps them for the next who asks for the same until the queue manager says that
  * they are on stable storage. Waits. */
 void delivery_end(struct delivery_run *, struct request *, const struct msg_outcomes *);

@@ -14,21 +14,30 @@
 #include "common/log/log.h"
 #include "common/task/task.h"
 
-enum { KEPT_LIMIT = 1000, SEND_SECONDS = 60, PATIENCE_SECONDS = 18000 };
+enum { KEPT_LIMIT = 1000, KEPT_SECONDS = 300, SEND_SECONDS = 60, PATIENCE_SECONDS = 18000 };
+
+/* Who wants to hear the outcome. */
+struct asker {
+	LIST_ENTRY(asker) link;
+	struct request *request;
+};
 
 struct delivery_run {
 	TAILQ_ENTRY(delivery_run) link;
 	struct arena *arena;
+	struct request *first; /* that began it */
 	struct slice id;
 	struct wire_numbers index;
 	bool done, told;
-	unsigned askers; /* that wait for it */
-	struct task_list waiters;
+	LIST_HEAD(, asker) askers;
+	bool is_kept; /* done, and nobody was there to hear it */
+	deadline kept_until;
+	struct task_list waiters;     /* for it to be done, or for somebody to ask */
 	struct msg_outcomes outcomes; /* when done */
 };
 
 static TAILQ_HEAD(run_list, delivery_run) runs = TAILQ_HEAD_INITIALIZER(runs);
-static size_t kept_count; /* done, and nobody waits */
+static size_t kept_count; /* that are kept */
 
 static struct wire_numbers copy_numbers(struct arena *arena, struct wire_numbers n)
 {
@@ -87,11 +96,13 @@ static void keep(struct delivery_run *run)
 {
 	struct delivery_run *old = TAILQ_FIRST(&runs);
 
-	log_warning("%.*s: the queue manager is gone before it recorded the outcome",
-	    (int)run->id.len, run->id.data);
+	log_info("%.*s: the queue manager is gone before it recorded the outcome", (int)run->id.len,
+	    run->id.data);
+	run->is_kept = true;
+	run->kept_until = deadline_after(KEPT_SECONDS * CLOCK_SECOND);
 	if (++kept_count <= KEPT_LIMIT)
 		return;
-	while (!old->done || old->askers > 0)
+	while (!old->is_kept)
 		old = TAILQ_NEXT(old, link);
 	forget(old);
 	kept_count--;
@@ -100,7 +111,7 @@ static void keep(struct delivery_run *run)
 /* The last who has to do with it decides. */
 static void settle(struct delivery_run *run)
 {
-	if (!run->done || run->askers > 0)
+	if (!run->done || !LIST_EMPTY(&run->askers))
 		return;
 	if (run->told)
 		forget(run);
@@ -108,20 +119,22 @@ static void settle(struct delivery_run *run)
 		keep(run);
 }
 
-/* The same was asked for before. */
-static void join(struct request *r, struct delivery_run *run)
+/* Tells one who asked, as soon as it is done. */
+static void answer(struct delivery_run *run, struct request *r)
 {
 	deadline when = deadline_after(PATIENCE_SECONDS * CLOCK_SECOND);
+	struct asker me = { .request = r };
 
-	if (run->done && run->askers == 0)
-		kept_count--;
-	run->askers++;
+	kept_count -= run->is_kept;
+	run->is_kept = false;
+	LIST_INSERT_HEAD(&run->askers, &me, link);
+	task_list_wake_all(&run->waiters);
 	while (!run->done)
 		if (task_list_wait(&run->waiters, when) == -1)
 			break;
 	if (run->done && tell(r, &run->outcomes))
 		run->told = true;
-	run->askers--;
+	LIST_REMOVE(&me, link);
 	settle(run);
 }
 
@@ -130,11 +143,12 @@ struct delivery_run *delivery_begin(struct request *r, const struct msg_deliver 
 	struct delivery_run *run = find(m);
 
 	if (run != NULL) {
-		join(r, run);
+		answer(run, r);
 		return NULL;
 	}
 	run = mem_alloc(sizeof(*run));
 	run->arena = arena_new();
+	run->first = r;
 	run->id = arena_copy(run->arena, m->id);
 	run->index = copy_numbers(run->arena, m->index);
 	TAILQ_INSERT_TAIL(&runs, run, link);
@@ -154,10 +168,49 @@ void delivery_end(struct delivery_run *run, struct request *r, const struct msg_
 		.success = copy_numbers(run->arena, o->success),
 	};
 	run->done = true;
-	run->askers++;
-	task_list_wake_all(&run->waiters);
-	if (tell(r, &run->outcomes))
-		run->told = true;
-	run->askers--;
-	settle(run);
+	answer(run, r);
+}
+
+static bool somebody_asks(const struct delivery_run *run)
+{
+	const struct asker *a;
+
+	if (!channel_is_closed(request_channel(run->first)))
+		return true;
+	LIST_FOREACH(a, &run->askers, link)
+		if (!channel_is_closed(request_channel(a->request)))
+			return true;
+	return false;
+}
+
+bool delivery_is_wanted(struct delivery_run *run, deadline when)
+{
+	while (!somebody_asks(run))
+		if (task_list_wait(&run->waiters, when) == -1)
+			return false;
+	return true;
+}
+
+bool delivery_is_owed(void)
+{
+	const struct delivery_run *run;
+
+	TAILQ_FOREACH(run, &runs, link)
+		if (run->is_kept && clock_now() < run->kept_until)
+			return true;
+	return false;
+}
+
+void delivery_reclaim(struct request *r, struct frame *first)
+{
+	const struct msg_reclaim *question = first->message;
+	struct slice *ids = arena_alloc(request_arena(r), (question->limit + 1) * sizeof(*ids));
+	struct msg_reclaimed m = { .id = { ids, 0 } };
+	const struct delivery_run *run;
+
+	TAILQ_FOREACH(run, &runs, link)
+		if (m.id.count < question->limit)
+			ids[m.id.count++] = run->id;
+	request_send(r, &table_reclaimed, &m, -1, true,
+	    deadline_after(SEND_SECONDS * CLOCK_SECOND));
 }

@@ -27,6 +27,7 @@ static const struct wire_member admit_members[] = {
 	WIRE(struct msg_admit, 12, envid, CLEAN, NAME_LIMIT),
 	WIRE(struct msg_admit, 13, ret, O, 2),
 	WIRE(struct msg_admit, 14, delivered_to, CLEAN, ADDRESS_LIMIT),
+	WIRE(struct msg_admit, 15, full_name, CLEAN, NAME_LIMIT),
 };
 static const struct wire_member rcpts_members[] = {
 	WIRE(struct msg_rcpts, 1, address, RC, RCPTS_PER_FRAME),
@@ -106,6 +107,15 @@ static const struct wire_member outcomes_members[] = {
 static const struct wire_member heard_members[] = {
 	WIRE(struct msg_heard, 1, count, O, RCPTS_PER_FRAME),
 };
+static const struct wire_member agents_members[] = {
+	WIRE(struct msg_agents, 1, reason, O, ANY),
+};
+static const struct wire_member reclaim_members[] = {
+	WIRE(struct msg_reclaim, 1, limit, R, RECLAIM_LIMIT),
+};
+static const struct wire_member reclaimed_members[] = {
+	WIRE(struct msg_reclaimed, 1, id, CLEAN, RECLAIM_LIMIT),
+};
 static const struct wire_member dns_members[] = {
 	WIRE(struct msg_dns, 1, name, RC, 255),
 	WIRE(struct msg_dns, 2, type, R, UINT16_MAX),
@@ -149,6 +159,13 @@ static const struct wire_member notice_rcpts_members[] = {
 	WIRE(struct msg_notice_rcpts, 7, remote, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_notice_rcpts, 8, diagnostic, RC, RCPTS_PER_FRAME),
 	WIRE(struct msg_notice_rcpts, 9, success, R, RCPTS_PER_FRAME),
+};
+static const struct wire_member submit_members[] = {
+	WIRE(struct msg_submit, 1, sender, RC, ADDRESS_LIMIT),
+	WIRE(struct msg_submit, 2, full_name, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_submit, 3, flags, O, ANY),
+	WIRE(struct msg_submit, 4, envid, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_submit, 5, ret, O, 2),
 };
 static const struct wire_member resolve_members[] = {
 	WIRE(struct msg_resolve, 1, sender, CLEAN, ADDRESS_LIMIT),
@@ -236,10 +253,12 @@ static const struct wire_member connect_members[] = {
 static const struct wire_member connected_members[] = {
 	WIRE(struct msg_connected, 1, role, R, 255),
 	WIRE(struct msg_connected, 2, why, CLEAN, TEXT_LIMIT),
+	WIRE(struct msg_connected, 3, service, CLEAN, NAME_LIMIT),
 };
 static const struct wire_member accept_members[] = {
 	WIRE(struct msg_accept, 1, role, R, 255),
 	WIRE(struct msg_accept, 2, service, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_accept, 3, reclaims, O, 1),
 };
 static const struct wire_member drain_members[] = {
 	WIRE(struct msg_drain, 1, reason, O, ANY),

@@ -20,7 +20,8 @@ enum {
 	CHUNK_LIMIT = 65536, /* content bytes in one frame */
 	RCPTS_PER_FRAME = 100,
 	EXPANSION_LIMIT = 1000, /* addresses that one frame of recipients may become */
-	DNS_ANSWER_LIMIT = 100	/* records of one answer */
+	DNS_ANSWER_LIMIT = 100, /* records of one answer */
+	RECLAIM_LIMIT = 2000	/* deliveries that an agent tells of at once */
 };
 
 /* --- admission: smtpd, pickup, bounce, local -> cleanup ------------------------------------------
@@ -43,6 +44,7 @@ struct msg_admit {
 	struct slice envid;
 	uint64_t ret;		   /* 0, 1 FULL, 2 HDRS */
 	struct slice delivered_to; /* prepended as a header (forwarded by local), or empty */
+	struct slice full_name;	   /* of the sender, for a From that is missing; or empty */
 };
 /* The four lists have the same length; original is the address before any rewriting. */
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
@@ -130,6 +132,22 @@ struct msg_outcomes {
  * are kept for another qmgr. */
 struct msg_heard {
 	uint64_t count; /* of the outcomes */
+};
+
+/* --- what outlived a queue manager ---------------------------------------------------------------
+ * qmgr -> master: channels to all agents that live, also to those that take nothing new. Answered by
+ * one connected with a descriptor for each, and one without (last). */
+struct msg_agents {
+	uint64_t reason; /* 0 */
+};
+/* qmgr -> agent: the ids of messages of which it has a delivery under way, or an outcome that no queue
+ * manager recorded. Answered by reclaimed (last); a deliver of the same recipients on the same
+ * channel then gets that outcome. */
+struct msg_reclaim {
+	uint64_t limit; /* of ids */
+};
+struct msg_reclaimed {
+	struct wire_texts id;
 };
 
 /* --- names: smtp -> resolver ---------------------------------------------------------------------
@@ -354,10 +372,12 @@ struct msg_connect { /* service -> master: a channel to an entry of master.cf */
 struct msg_connected { /* with the descriptor; or without it and why */
 	uint64_t role; /* of the peer */
 	struct slice why;
+	struct slice service; /* the peer's entry, in an answer to agents */
 };
 struct msg_accept {	      /* master -> service, one-way, with the descriptor */
 	uint64_t role;	      /* of the peer */
 	struct slice service; /* the peer's master.cf entry */
+	uint64_t reclaims;    /* 1: not for new work */
 };
 /* master -> service: finish and exit; the request ends when the service accepts no client any more. A
  * reload lets sessions go on; the second one after it lets them finish their transaction, as there
@@ -378,6 +398,22 @@ struct msg_admin {
 struct msg_admin_line {
 	struct slice text;
 }; /* and a reply (last): 250, or 5xx and why */
+
+/* --- local submission: sendmail -> pickup --------------------------------------------------------
+ * Over the socket public/pickup, which any local user may open, and in the files of maildrop/: submit,
+ * rcpts..., data..., end (last). Here data are lines as they were written: LF or CRLF, any bytes.
+ * Answered (by pickup) by one reply. */
+enum submit_flag {
+	SUBMIT_8BIT = 1,   /* the body was said to be 8-bit */
+	SUBMIT_GATEWAY = 2 /* from elsewhere: headers are not completed */
+};
+struct msg_submit {
+	struct slice sender;
+	struct slice full_name;
+	uint64_t flags; /* enum submit_flag */
+	struct slice envid;
+	uint64_t ret; /* as in admit */
+};
 
 /* --- tables of the above, one per struct ---------------------------------------------------------- */
 /* name of the struct without msg_, frame type, a descriptor may travel with it */
@@ -429,7 +465,11 @@ struct msg_admin_line {
 	row(queue_message, 44, true) \
 	row(queue_rcpts, 45, false) \
 	row(log_line, 46, false) \
-	row(user_id, 47, false)
+	row(user_id, 47, false) \
+	row(submit, 50, false) \
+	row(agents, 60, false) \
+	row(reclaim, 61, false) \
+	row(reclaimed, 62, false)
 /* clang-format on */
 #define DECLARE_MESSAGE(name, type, takes_fd) extern const struct wire_table table_##name;
 ALL_MESSAGES(DECLARE_MESSAGE)

@@ -24,13 +24,14 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_DELIVERY] =
 	    "{id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}[, conn_use={conn_use}],"
 	    " delay={delay}, delays={delays}, dsn={dsn}, status={status} ({text})",
-	[LOG_EXPIRED] = "{id}: from=<{sender}>, status=expired, returned to sender",
+	[LOG_EXPIRED] = "{id}: from=<{sender}>, status={status}, returned to sender",
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
 	[LOG_RELEASED] = "{id}: released from hold",
 	[LOG_REQUEUED] = "{id}: requeued",
 	[LOG_FORCE_EXPIRED] = "{id}: expired",
-	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>",
+	[LOG_NOTIFICATION] = "{id}: {what} notification: {notice}",
+	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>[ orig_id={orig_id}]",
 };
 
 static struct slice member(const struct log_member *members, size_t count, struct slice name)

@@ -56,13 +56,14 @@ enum log_kind {
 	LOG_MESSAGE_ID,	   /* {id}: [{resent}]message-id={message_id} */
 	LOG_QUEUE_ACTIVE,  /* {id}: from=<{sender}>, size={size}, nrcpt={nrcpt} (queue active) */
 	LOG_DELIVERY,	   /* {id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}... */
-	LOG_EXPIRED,	   /* {id}: from=<{sender}>, status=expired, returned to sender */
+	LOG_EXPIRED,	   /* {id}: from=<{sender}>, status={status}, returned to sender */
 	LOG_REMOVED,	   /* {id}: removed */
 	LOG_HELD,	   /* {id}: placed on hold[: {why}] */
 	LOG_RELEASED,	   /* {id}: released from hold */
 	LOG_REQUEUED,	   /* {id}: requeued */
 	LOG_FORCE_EXPIRED, /* {id}: expired */
-	LOG_PICKUP,	   /* {id}: uid={uid} from=<{sender}> */
+	LOG_NOTIFICATION,  /* {id}: {what} notification: {notice} */
+	LOG_PICKUP,	   /* {id}: uid={uid} from=<{sender}>[ orig_id={orig_id}] */
 	LOG_KINDS
 };
 

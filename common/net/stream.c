@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -24,6 +26,7 @@ struct stream {
 	size_t at, end, size;
 	size_t limit;
 	bool ended;
+	bool wait_first;
 	struct buf out;
 };
 
@@ -80,6 +83,11 @@ static int fill(struct stream *s, deadline when)
 	if (!make_room(s)) {
 		errno = EMSGSIZE;
 		return -1;
+	}
+	if (s->wait_first) {
+		s->wait_first = false;
+		if (task_wait_fd(s->fd, TASK_READ, when) == -1)
+			return -1;
 	}
 	for (;;) {
 		ssize_t got = read(s->fd, s->data + s->end, s->size - s->end);
@@ -216,4 +224,67 @@ int stream_printf(struct stream *s, deadline when, const char *format, ...)
 		return -1;
 	}
 	return stream_write(s, slice_new(text, (size_t)len), when);
+}
+
+/* Moves over what was sent. */
+static void skip(struct iovec *iov, size_t count, size_t sent)
+{
+	for (size_t i = 0; i < count && sent > 0; i++) {
+		size_t n = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+
+		iov[i].iov_base = (char *)iov[i].iov_base + n;
+		iov[i].iov_len -= n;
+		sent -= n;
+	}
+}
+
+int stream_send(struct stream *s, const struct slice *parts, size_t count, int64_t patience,
+    size_t *left)
+{
+	struct iovec iov[1 + STREAM_PARTS] = { { s->out.data, s->out.len } };
+
+	if (count > STREAM_PARTS)
+		panic("%zu parts at once", count);
+	*left = s->out.len;
+	for (size_t i = 0; i < count; i++) {
+		iov[i + 1] = (struct iovec){ (void *)(uintptr_t)parts[i].data, parts[i].len };
+		*left += parts[i].len;
+	}
+	while (*left > 0) {
+		ssize_t rc = writev(s->fd, iov, (int)count + 1);
+
+		if (rc > 0) {
+			skip(iov, count + 1, (size_t)rc);
+			*left -= (size_t)rc;
+			continue;
+		}
+		if (rc == -1 && errno == EINTR)
+			continue;
+		if (rc == -1 && errno == EAGAIN &&
+		    task_wait_fd(s->fd, TASK_WRITE, deadline_after(patience)) != -1)
+			continue;
+		buf_reset(&s->out);
+		return -1;
+	}
+	buf_reset(&s->out);
+	return 0;
+}
+
+void stream_wait_first(struct stream *s)
+{
+	s->wait_first = s->at == s->end;
+}
+
+bool stream_is_quiet(struct stream *s)
+{
+	char byte;
+
+	return s->at == s->end && !s->ended &&
+	    recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 && errno == EAGAIN;
+}
+
+bool stream_try(struct stream *s, struct slice bytes)
+{
+	buf_reset(&s->out);
+	return write(s->fd, bytes.data, bytes.len) == (ssize_t)bytes.len;
 }

@@ -42,5 +42,19 @@ int stream_printf(struct stream *, deadline, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Sends all. -1 with errno. Waits. */
 int stream_flush(struct stream *, deadline);
+/* Sends what was gathered, then the parts, in as few calls as go and without copying them. Each time the
+ * peer takes something, patience (nanoseconds) begins anew. count: at most STREAM_PARTS. *left, also
+ * after an error: how many bytes of it all were not taken. -1 with errno. Waits. */
+enum { STREAM_PARTS = 4 };
+int stream_send(struct stream *, const struct slice *parts, size_t count, int64_t patience,
+    size_t *left);
+
+/* Sends the bytes if they can leave at once; false when not. For a last word: what was gathered is dropped. */
+bool stream_try(struct stream *, struct slice);
+
+/* The next read waits before it looks: an answer to what was just sent can't be there yet. */
+void stream_wait_first(struct stream *);
+/* Nothing has come, and the peer has not closed: what an idle connection looks like when it is good. */
+bool stream_is_quiet(struct stream *);
 
 #endif

@@ -122,7 +122,7 @@ static int submit_status(struct store *s, struct entry *e, struct record_status 
 	a->finish = status_finish;
 	a->done = done;
 	a->arg = arg;
-	a->lazy = done == NULL;
+	a->lazy = true;
 	e->version++;
 	e->pending++;
 	if (a->ends)

@@ -127,7 +127,7 @@ void store_large_discard(struct store *, struct slice id);
 
 /* The outcome of an attempt for some recipients, and when the rest is due (0: no change). When no
  * recipient is open any more, the message is done and its space free; callback as for the status.
- * done may be NULL: the record then leaves with the next batch. */
+ * done may be NULL. The record may lie a moment (20 ms), to leave with others. */
 void store_status(struct store *, struct slice id, const struct store_status *, size_t count,
     int64_t due_us, store_done *, void *arg);
 /* An attempt starts: known after a crash as in doubt. Never waited for. */

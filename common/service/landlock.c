@@ -82,6 +82,15 @@ bool landlock_restrict(const struct sandbox_row *row, int queue, int log_directo
 	case FILES_QUEUE:
 		allow(ruleset, queue, attr.files & (READING | WRITING));
 		break;
+	case FILES_MAILDROP:
+		fd = openat(queue, "maildrop", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd == -1)
+			log_fatal("maildrop/ of the queue directory: %m; run \"gatepost check\"");
+		/* A new name for a file is one more that is made there. */
+		allow(ruleset, fd,
+		    READING | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG);
+		close(fd);
+		break;
 	case FILES_READ:
 		fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		allow(ruleset, fd, READING);

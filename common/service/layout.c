@@ -17,7 +17,8 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-enum owner { ROOT, QUEUE_OWNER };
+/* ROOT_FOR_MAIL: mail_owner may pass through, for the sockets of others (dialer). */
+enum owner { ROOT, QUEUE_OWNER, MAIL_OWNER, ROOT_FOR_MAIL, OWNERS };
 
 static const struct {
 	const char *name;
@@ -25,11 +26,13 @@ static const struct {
 	mode_t mode;
 } directories[] = {
 	{ "pid", ROOT, 0755 },
-	{ "private", ROOT, 0700 },
+	{ "private", ROOT_FOR_MAIL, 0710 },
 	{ "public", ROOT, 0755 },
 	{ "empty", ROOT, 0555 },
 	{ "log", QUEUE_OWNER, 0700 },
 	{ "large", QUEUE_OWNER, 0700 },
+	/* Of the group setgid_group: postdrop makes files there, and can't list them. */
+	{ "maildrop", MAIL_OWNER, 01730 },
 };
 
 struct preparing {
@@ -86,28 +89,57 @@ static const struct passwd *find_owner(struct preparing *p, struct conf *conf,
 	return pw;
 }
 
+/* Without the group nobody but root can submit while the suite is down; the rest works. */
+static void find_drop_group(struct preparing *p, struct conf *conf, gid_t *gid)
+{
+	const char *name = conf_text(conf, "setgid_group");
+	const struct group *group = getgrnam(name);
+
+	if (group != NULL)
+		*gid = group->gr_gid;
+	else
+		tell(p, false, "setgid_group = %s: there is no such group; %s", name,
+		    "\"gatepost init\" or the package creates it");
+}
+
+static bool find_owners(struct preparing *p, struct conf *conf, uid_t *owners, gid_t *groups)
+{
+	const struct passwd *pw = find_owner(p, conf, "mail_owner");
+
+	if (pw == NULL)
+		return false;
+	owners[MAIL_OWNER] = pw->pw_uid;
+	groups[MAIL_OWNER] = groups[ROOT_FOR_MAIL] = pw->pw_gid;
+	pw = find_owner(p, conf, "queue_owner");
+	if (pw == NULL)
+		return false;
+	owners[QUEUE_OWNER] = pw->pw_uid;
+	groups[QUEUE_OWNER] = pw->pw_gid;
+	find_drop_group(p, conf, &groups[MAIL_OWNER]);
+	return true;
+}
+
 unsigned layout_prepare(int queue, struct conf *conf, layout_report *report, void *arg)
 {
 	struct preparing p = { report, arg, 0 };
-	uid_t owners[] = { geteuid(), geteuid() };
-	gid_t groups[] = { getegid(), getegid() };
+	uid_t owners[OWNERS] = { geteuid(), geteuid(), geteuid(), geteuid() };
+	gid_t groups[OWNERS] = { getegid(), getegid(), getegid(), getegid() };
+	bool is_root = geteuid() == 0;
 	mode_t old = umask(022);
 
-	if (geteuid() == 0) {
-		const struct passwd *pw = find_owner(&p, conf, "mail_owner");
-
-		if (pw != NULL)
-			pw = find_owner(&p, conf, "queue_owner");
-		if (pw == NULL) {
-			umask(old);
-			return p.failures;
-		}
-		owners[QUEUE_OWNER] = pw->pw_uid;
-		groups[QUEUE_OWNER] = pw->pw_gid;
+	if (is_root && !find_owners(&p, conf, owners, groups)) {
+		umask(old);
+		return p.failures;
 	}
-	for (size_t i = 0; i < ARRAY_LENGTH(directories); i++)
-		prepare_one(&p, queue, directories[i].name, owners[directories[i].owner],
-		    groups[directories[i].owner], directories[i].mode);
+	for (size_t i = 0; i < ARRAY_LENGTH(directories); i++) {
+		enum owner owner = directories[i].owner;
+		mode_t mode = directories[i].mode;
+
+		/* Without root, mail_owner is the owner. */
+		if (owner == ROOT_FOR_MAIL && !is_root)
+			mode &= 0700;
+		prepare_one(&p, queue, directories[i].name, owners[owner], groups[owner], mode);
+	}
 	umask(old);
 	return p.failures;
 }

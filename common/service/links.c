@@ -89,6 +89,26 @@ static struct channel *connect_to(const char *entry, void (*closed)(struct chann
 	return channel;
 }
 
+void service_agents(void (*visit)(const char *entry, struct channel *), deadline when)
+{
+	struct request *r = request_open(running.master, &table_agents, &(struct msg_agents){ 0 },
+	    -1, true, when);
+	struct frame *f;
+
+	while (r != NULL && (f = request_receive(r, when)) != NULL &&
+	    f->table == &table_connected && f->fd != -1) {
+		struct msg_connected *m = f->message;
+		char *entry = slice_dup(m->service);
+		struct channel *c = channel_new(f->fd, ROLE_AGENT, running.service->handlers, NULL,
+		    NULL);
+
+		f->fd = -1;
+		visit(entry, c);
+		free(entry);
+	}
+	request_close(r);
+}
+
 struct channel *service_new_channel(const char *entry, deadline when)
 {
 	return connect_to(entry, NULL, NULL, when);
@@ -168,7 +188,7 @@ void links_accept(struct request *r, struct frame *first)
 	    incoming_closed, in);
 	first->fd = -1;
 	LIST_INSERT_HEAD(&incomings, in, entry);
-	if (running.draining)
+	if (running.draining && !m->reclaims)
 		channel_drain(in->channel);
 }
 

@@ -32,7 +32,10 @@ static const struct sandbox_row rows[] = {
 	{ "discard", OWNER_MAIL, ROOT_EMPTY, .does = "nothing" },
 	{ "smtp", OWNER_MAIL, ROOT_EMPTY, .sockets = SOCKETS_INET,
 	    .does = "the message at hand; connects to servers" },
+	{ "lmtp", OWNER_MAIL, ROOT_EMPTY, .sockets = SOCKETS_INET,
+	    .does = "the message at hand; connects to servers" },
 	{ "bounce", OWNER_MAIL, ROOT_EMPTY, .does = "the message at hand" },
+	{ "pickup", OWNER_MAIL, ROOT_MAILDROP, FILES_MAILDROP, .does = "files of maildrop/" },
 	{ "resolver", OWNER_MAIL, ROOT_EMPTY, .sockets = SOCKETS_INET,
 	    .does = "names; asks servers" },
 	{ "dialer", OWNER_MAIL, ROOT_SYSTEM, .sockets = SOCKETS_LOCAL,
@@ -50,6 +53,12 @@ const struct sandbox_row *sandbox_row(const char *program)
 	return NULL;
 }
 
+static const char *const root_directories[] = {
+	[ROOT_EMPTY] = "empty",
+	[ROOT_QUEUE] = ".",
+	[ROOT_MAILDROP] = "maildrop",
+};
+
 static void change_root(const struct sandbox_row *row, int queue)
 {
 	if (row->root == ROOT_SYSTEM) {
@@ -57,11 +66,10 @@ static void change_root(const struct sandbox_row *row, int queue)
 			log_fatal("chdir /: %m");
 		return;
 	}
-	if (fchdir(queue) == -1 || chroot(row->root == ROOT_QUEUE ? "." : "empty") == -1 ||
-	    chdir("/") == -1)
-		log_fatal("changing the root directory to the queue directory's %s: %m; run "
+	if (fchdir(queue) == -1 || chroot(root_directories[row->root]) == -1 || chdir("/") == -1)
+		log_fatal("changing the root directory to the queue directory's %s/: %m; run "
 			  "\"gatepost check\"",
-		    row->root == ROOT_QUEUE ? "top" : "empty/");
+		    root_directories[row->root]);
 }
 
 static void change_identity(const struct sandbox_identity *id)

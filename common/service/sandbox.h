@@ -10,12 +10,13 @@
 #include <sys/types.h>
 
 enum sandbox_owner { OWNER_MAIL, OWNER_QUEUE, OWNER_KEY };
-enum sandbox_root { ROOT_EMPTY, ROOT_QUEUE, ROOT_SYSTEM };
+enum sandbox_root { ROOT_EMPTY, ROOT_QUEUE, ROOT_MAILDROP, ROOT_SYSTEM };
 enum sandbox_files {
-	FILES_NONE,  /* no path can be opened any more */
-	FILES_QUEUE, /* below the queue directory */
-	FILES_READ,  /* any, to read */
-	FILES_LOG,   /* the log's directory */
+	FILES_NONE,	/* no path can be opened any more */
+	FILES_QUEUE,	/* below the queue directory */
+	FILES_MAILDROP, /* below its maildrop/: to read, rename and remove */
+	FILES_READ,	/* any, to read */
+	FILES_LOG,	/* the log's directory */
 };
 
 enum sandbox_sockets { SOCKETS_NONE = 0, SOCKETS_LOCAL = 1, SOCKETS_INET = 2 };
@@ -29,7 +30,7 @@ struct sandbox_row {
 	bool threads;
 	unsigned sockets; /* enum sandbox_sockets: what it may make and connect */
 	bool loads_code;  /* libraries that are loaded late (name service) */
-	const char *does;   /* for status and documentation */
+	const char *does; /* for status and documentation */
 };
 
 /* The row of a program; NULL: none, it must not run. */

@@ -194,7 +194,7 @@ void seccomp_restrict(const struct sandbox_row *row)
 	/* abort() signals the calling thread of this process, nobody else. */
 	check(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())));
-	if (row->files == FILES_QUEUE)
+	if (row->files == FILES_QUEUE || row->files == FILES_MAILDROP)
 		add(filter, SCMP_ACT_ALLOW, queue_calls, ARRAY_LENGTH(queue_calls));
 	if (row->threads)
 		allow_threads(filter);

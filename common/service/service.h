@@ -91,6 +91,10 @@ int service_ask(const char *entry, const struct wire_table *, const void *messag
 /* A further, new channel to the entry, perhaps to another process of it; the caller closes it. Waits. */
 struct channel *service_new_channel(const char *entry, deadline);
 
+/* For qmgr: a channel to each agent that lives, also to those that take no new work; the visitor owns
+ * it. Waits. */
+void service_agents(void (*visit)(const char *entry, struct channel *), deadline);
+
 /* Sessions that are not client sessions (deliveries) count too: for the load that master hears. */
 void service_session_begin(void);
 void service_session_end(void);

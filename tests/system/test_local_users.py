@@ -121,7 +121,7 @@ def test_others_reach_the_public_sockets_only(instance):
     done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable,
                            "-c", script, *map(str, sockets(instance))], capture_output=True, text=True,
                           check=True)
-    assert set(done.stdout.splitlines()) == {"master PermissionError", "showq reached"}
+    assert set(done.stdout.splitlines()) == {"master PermissionError", "pickup reached", "showq reached"}
     for verb in ("status", "stop", "abort", "reload"):
         refused = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                                   os.environ["BUILD_DIRECTORY"] + "/bin/gatepost", "-c", instance.etc, verb],

@@ -42,7 +42,7 @@ def send_many(instance, count, to="u@later.example", text="Subject: test\r\n\r\n
         for at in range(0, count, 50):
             some = min(50, count - at)
             for _ in range(some):
-                client.send(f"MAIL FROM:<sender@example.com>\r\nRCPT TO:<{to}>\r\nDATA\r\n".encode())
+                client.send(f"MAIL FROM:<{USER}@localhost>\r\nRCPT TO:<{to}>\r\nDATA\r\n".encode())
                 assert [client.reply()[:3] for _ in range(3)] == ["250", "250", "354"]
                 client.send(text.encode() + b".\r\n")
                 ids.append(client.reply().split()[-1])
@@ -368,7 +368,7 @@ def test_postcat_shows_a_message(make_instance, system, filler):
     body = BODY + "0123456789abcdef0123456789abcde\n" * filler
     with instance.smtp() as client:
         client.ehlo("client.example")
-        client.mail("sender@example.com")
+        client.mail(f"{USER}@localhost")
         for to in ("a@later.example", "b@later.example"):
             client.rcpt(to)
         client.putcmd("DATA")
@@ -387,7 +387,7 @@ def test_postcat_shows_a_message(make_instance, system, filler):
 
     whole = cat()
     assert re.match(rf"\*\*\* ENVELOPE RECORDS deferred/{queue_id} \*\*\*\nmessage_size: +{size} ", whole)
-    assert "\nsender: sender@example.com\n" in whole
+    assert f"\nsender: {USER}@localhost\n" in whole
     assert "\noriginal_recipient: a@later.example\nrecipient: a@later.example\n" in whole
     header = cat("-h")
     assert header.startswith("Received: ") and header.endswith("\n")

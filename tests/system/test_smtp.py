@@ -42,7 +42,7 @@ def test_greeting_and_extensions(shared):
         assert re.match(r"220 \S+ ESMTP Gatepost$", c.reply())
         lines = c.ask("EHLO client.example").splitlines()
         assert [line[4:].split()[0] for line in lines[1:]] == ["PIPELINING", "SIZE", "VRFY", "ENHANCEDSTATUSCODES",
-                                                              "8BITMIME"]
+                                                              "8BITMIME", "DSN"]
         assert "SIZE 1000000" in lines[2]
         assert c.ask("HELO client.example").startswith("250 ")
         assert c.ask("NOOP") == "250 2.0.0 Ok"
@@ -62,6 +62,17 @@ def test_greeting_and_extensions(shared):
     (["EHLO x", "MAIL"], "501 5.5.4 Syntax: MAIL FROM:<address>"),
     (["EHLO x", "MAIL FROM:<a@b@c>"], "501 5.1.7 Bad sender address syntax"),
     (["EHLO x", "MAIL FROM:<a@b.example> FOO=1"], "555 5.5.4 Unsupported option: FOO=1"),
+    (["EHLO x", "MAIL FROM:<a@b.example> RET=SOME"], "501 5.5.4 Bad RET parameter syntax"),
+    (["EHLO x", "MAIL FROM:<a@b.example> RET=FULL RET=FULL"], "501 5.5.4 Bad RET parameter syntax"),
+    (["EHLO x", "MAIL FROM:<a@b.example> ENVID=a+0Ab"], "501 5.5.4 Bad ENVID parameter syntax"),
+    (["EHLO x", "MAIL FROM:<a@b.example> ENVID=a ENVID=b"], "501 5.5.4 Bad ENVID parameter syntax"),
+    (["EHLO x", "MAIL FROM:<a@b.example> ENVID=" + "a" * 101], "501 5.5.4 Bad ENVID parameter syntax"),
+    (["EHLO x", "MAIL FROM:<>", "RCPT TO:<a@b.example> FOO"], "555 5.5.4 Unsupported option: FOO"),
+    *[(["EHLO x", "MAIL FROM:<>", f"RCPT TO:<a@b.example> NOTIFY={n}"], "501 5.5.4 Error: Bad NOTIFY parameter syntax")
+      for n in ("", "SOMETIMES", "NEVER,DELAY", "DELAY NOTIFY=DELAY")],
+    *[(["EHLO x", "MAIL FROM:<>", f"RCPT TO:<a@b.example> ORCPT={o}"], "501 5.5.4 Error: Bad ORCPT parameter syntax")
+      for o in ("", "a@b.example", ";a", "rfc822;", "rfc822;a+zz", "rfc822;a=b", "rfc822;a ORCPT=rfc822;a",
+                "rfc822;" + "a" * 500)],
     (["EHLO x", "MAIL FROM:<a@b.example> SIZE=1000001"], "552 5.3.4 Message size exceeds fixed limit"),
     (["EHLO x", "MAIL FROM:<>", "RCPT TO:<a@b@c>"], "501 5.1.3 Bad recipient address syntax"),
     (["EHLO x", "MAIL FROM:<>", "RCPT TO:<nobody-here@localhost>"],
@@ -160,7 +171,7 @@ def test_a_message_arrives_as_it_was_sent(shared):
 
 def test_settings_of_the_dialogue(make_instance):
     instance = make_instance(smtpd_helo_required="yes", disable_vrfy_command="yes", mynetworks="192.0.2.0/24",
-                             smtpd_discard_ehlo_keywords="pipelining, size", relay_domains_reject_code="550",
+                             smtpd_discard_ehlo_keywords="pipelining, size, dsn", relay_domains_reject_code="550",
                              local_header_rewrite_clients="permit_mynetworks, hash:/x",
                              smtpd_forbid_bare_newline="note",
                              smtpd_relay_restrictions="permit_mynetworks, reject_unauth_destination").start()
@@ -168,7 +179,8 @@ def test_settings_of_the_dialogue(make_instance):
         c.reply()
         assert c.ask("MAIL FROM:<a@b.example>") == "503 5.5.1 Error: send HELO/EHLO first"
         reply = c.ask("EHLO client.example")
-        assert "PIPELINING" not in reply and "SIZE" not in reply and "VRFY" not in reply
+        assert not any(word in reply for word in ("PIPELINING", "SIZE", "VRFY", "DSN"))
+        assert c.ask("MAIL FROM:<a@b.example> RET=FULL") == "501 5.7.1 DSN support is disabled"
         assert c.ask("VRFY x") == "502 5.5.1 VRFY command is disabled"
         c.ask("MAIL FROM:<a@b.example>")
         assert c.ask("RCPT TO:<x@elsewhere.example>") == "550 5.7.1 <x@elsewhere.example>: Relay access denied"
@@ -176,8 +188,8 @@ def test_settings_of_the_dialogue(make_instance):
         assert c.ask("DATA").startswith("354")
         queue_id = c.ask("Subject: as it came\n\r\n.").split()[-1]
     instance.wait_log(f"{queue_id}: message-id=<>$")
-    instance.wait_log("discarding EHLO keywords: pipelining, size$")
-    instance.wait_log(r"disconnect from \S+ ehlo=1 mail=1/2 rcpt=1/2 data=1 vrfy=0/1 commands=4/7 notes=bare_lf$")
+    instance.wait_log("discarding EHLO keywords: pipelining, size, dsn$")
+    instance.wait_log(r"disconnect from \S+ ehlo=1 mail=1/3 rcpt=1/2 data=1 vrfy=0/1 commands=4/8 notes=bare_lf$")
     instance.wait_log("warning: local_header_rewrite_clients: hash:/x matches nobody yet")
 
 

@@ -346,13 +346,14 @@ static void local_mail_is_completed(void **state)
 	assert_non_null(strstr(buf_text(&qmgr.content), "\r\nTo: joe@remote.invalid\r\n"));
 }
 
-static void own_mail_has_a_channel_of_its_own(void **state)
+static void own_mail_has_a_channel_of_its_own_and_no_size_limit(void **state)
 {
 	struct msg_admit m = new_message();
 
 	(void)state;
 	m.flags = ADMIT_INTERNAL;
-	admit(&m, "a@b.example", "\r\n", 250, "2.0.0", NULL);
+	cleanup_settings.message_size_limit = 10;
+	admit(&m, "a@b.example", "123456789\r\n", 250, "2.0.0", NULL);
 	assert_int_equal(new_channels, 1);
 }
 
@@ -624,7 +625,7 @@ int main(void)
 		TEST(what_qmgr_refuses_is_refused),
 		TEST(without_qmgr_or_rewrite_the_client_tries_again),
 		TEST(messages_out_of_order_get_no_answer),
-		TEST(own_mail_has_a_channel_of_its_own),
+		TEST(own_mail_has_a_channel_of_its_own_and_no_size_limit),
 	};
 	struct run r = { tests, ARRAY_LENGTH(tests), 1 };
 

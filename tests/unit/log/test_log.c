@@ -98,6 +98,9 @@ static void an_optional_part_needs_its_member(void **state)
 	log_event(LOG_MESSAGE_ID, { "id", SLICE("4bXyz") }, { "resent", SLICE("resent-") },
 	    { "message_id", SLICE("<a@b>") });
 	assert_string_equal(next_line(&level), "4bXyz: resent-message-id=<a@b>");
+	log_event(LOG_NOTIFICATION, { "id", SLICE("4bXyz") },
+	    { "what", SLICE("sender non-delivery") }, { "notice", SLICE("4bXyw") });
+	assert_string_equal(next_line(&level), "4bXyz: sender non-delivery notification: 4bXyw");
 	log_event(LOG_DISCONNECT, { "client", SLICE("x[::1]") },
 	    { "commands", SLICE(" commands=0/0") });
 	assert_string_equal(next_line(&level), "disconnect from x[::1] commands=0/0");

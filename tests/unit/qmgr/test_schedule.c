@@ -173,9 +173,9 @@ static void what_was_held_or_deleted_meanwhile_does_not_start(void **state)
 	for (int i = 0; i < 5; i++)
 		add(&mail[i], "smtp", "order.example");
 	assert_int_equal(started_count, 2);
-	mail[0].deleted = true; /* under way: it ends by itself */
+	mail[0].is_deleted = true; /* under way: it ends by itself */
 	mail[2].held = true;
-	mail[3].deleted = true;
+	mail[3].is_deleted = true;
 	end(0, false);
 	assert_int_equal(started_count, 3);
 	assert_ptr_equal(started[2]->message, &mail[4]);

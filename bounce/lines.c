@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lines.c - text that others wrote, as lines of a mail: no control bytes, no line that is too long, no dot
+ * that would end the mail.
+ */
+#include <string.h>
+
+#include "bounce/bounce.h"
+#include "common/base/text.h"
+
+enum { WIDTH = 79, INDENT = 4, LONGEST = 900 };
+
+static void put_line(struct buf *out, struct slice line)
+{
+	size_t start;
+
+	if (line.len > 0 && line.data[0] == '.')
+		buf_putc(out, '.');
+	start = out->len;
+	buf_put_slice(out, line);
+	text_neuter(out->data + start, line.len);
+	buf_puts(out, "\r\n");
+}
+
+void lines_put(struct buf *out, struct slice text)
+{
+	while (text.len > 0) {
+		ptrdiff_t end = slice_find(text, '\n');
+		size_t len = end == -1 ? text.len : (size_t)end;
+
+		put_line(out, slice_part(text, 0, len));
+		text = slice_part(text, len + 1, text.len);
+	}
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* How many bytes of the text make one line. */
+static size_t line_length(struct slice text, size_t width)
+{
+	size_t len = width;
+
+	if (text.len <= width)
+		return text.len;
+	while (len > 0 && !is_blank(text.data[len]))
+		len--;
+	if (len > 0)
+		return len;
+	for (len = width; len < text.len && len < LONGEST && !is_blank(text.data[len]); len++)
+		;
+	/* Not within a character. */
+	while (len < text.len && len > LONGEST - 4 &&
+	    ((unsigned char)text.data[len] & 0xc0) == 0x80)
+		len--;
+	return len;
+}
+
+void lines_put_folded(struct buf *out, struct slice text)
+{
+	size_t width = WIDTH;
+
+	for (text = slice_trim(text); text.len > 0; text = slice_trim(text)) {
+		size_t len = line_length(text, width);
+
+		if (width < WIDTH)
+			buf_printf(out, "%*s", INDENT, "");
+		put_line(out, slice_part(text, 0, len));
+		text = slice_part(text, len, text.len);
+		width = WIDTH - INDENT;
+	}
+}
+
+void lines_put_whole(struct buf *out, struct slice text)
+{
+	if (text.len <= LONGEST)
+		put_line(out, text);
+	else
+		lines_put_folded(out, text);
+}

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: ISC
+"""Notices to senders and postmasters, as a program reads them: Python's email package, and the log."""
+import email
+import email.policy
+import re
+
+import pytest
+from conftest import USER, run, wait_until
+
+# smtpd refuses recipients that go to "error"; what goes to "bad" fails later.
+ROUTES = ("inline:{ {fail.example = bad:5.1.1 no such user here}, {gone.example = bad:5.7.1 "
+          + "we do not talk to them, and here is a reason that goes on for more than one line of a notice}, "
+          + "{later.example = retry:4.4.1 nobody at home} }")
+MESSAGE = "From: me@localhost\r\nSubject: hello\r\nMessage-ID: <1@localhost>\r\n\r\nthe body\r\n"
+ME = f"{USER}@localhost"
+
+
+@pytest.fixture
+def make_routed(make_instance):
+    def make(**settings):
+        instance = make_instance(transport_maps=ROUTES, **settings)
+        with (instance.etc / "master.cf").open("a") as f:
+            f.write("bad unix - - n - - error\n")
+        return instance
+
+    return make
+
+
+def send(instance, to, text=MESSAGE, sender=ME, mail=(), rcpt=()):
+    """Returns the queue id."""
+    with instance.smtp() as client:
+        client.ehlo("client.example")
+        code, reply = client.mail(sender, list(mail))
+        assert code == 250, reply
+        for recipient in [to] if isinstance(to, str) else to:
+            code, reply = client.rcpt(recipient, list(rcpt))
+            assert code == 250, reply
+        code, reply = client.data(text)
+        assert code == 250, reply
+        return reply.decode().split()[-1]
+
+
+def read_notice(instance, queue_id, what="sender non-delivery"):
+    """The notice about the message, once it is in the mailbox of this test's user."""
+    line = instance.wait_log(rf"{queue_id}: {what} notification: ")[0]
+    notice_id = line.split()[-1]
+    instance.wait_log(f"{notice_id}: removed")
+    raw = next(bytes(m) for m in instance.mbox() if notice_id in str(m["Received"]))
+    return email.message_from_bytes(raw, policy=email.policy.default)
+
+
+def parts(notice):
+    """Words; fields of the message; fields of each recipient; what is returned."""
+    assert notice.get_content_type() == "multipart/report"
+    assert notice.get_param("report-type") == "delivery-status"
+    assert not notice.defects
+    words, report, returned = notice.get_payload()
+    assert words.get_content_type() == "text/plain"
+    assert words["Content-Description"] == "Notification"
+    assert report.get_content_type() == "message/delivery-status"
+    assert report["Content-Description"] == "Delivery report"
+    fields = [block for block in report.get_payload() if block.keys()]
+    return words.get_content(), fields[0], fields[1:], returned
+
+
+def ended(instance, queue_id):
+    instance.wait_log(f"{queue_id}: removed")
+
+
+def test_a_failure_is_told_to_the_sender(make_routed):
+    instance = make_routed().start()
+    queue_id = send(instance, ["a@fail.example", "b@gone.example"], mail=["ENVID=QQ+2B1", "RET=FULL"],
+                    rcpt=["ORCPT=rfc822;x+2By@z.example"])
+    notice = read_notice(instance, queue_id)
+    assert notice["Return-Path"] == "<>"
+    assert notice["From"] == "Mail Delivery System <MAILER-DAEMON@" + str(notice["From"]).split("@")[-1]
+    assert notice["To"] == ME
+    assert notice["Subject"] == "Undelivered Mail Returned to Sender"
+    assert notice["Auto-Submitted"] == "auto-replied"
+    assert notice["Message-ID"] and notice["Date"] and notice["MIME-Version"] == "1.0"
+    words, message, recipients, returned = parts(notice)
+    assert re.match(r"This is the mail system at host \S+\.\n", words)
+    assert "\n<a@fail.example>: no such user here\n" in words
+    assert re.search(r"\n<b@gone.example>: we do not talk to them.*\n    .*of a\s+notice\n", words)
+    assert all(len(line) <= 79 for line in words.splitlines())
+    assert re.match(r"dns; \S+$", message["Reporting-MTA"])
+    assert message["Original-Envelope-Id"] == "QQ+1"
+    assert message["X-Postfix-Queue-ID"] == queue_id
+    assert message["X-Postfix-Sender"] == f"rfc822; {ME}"
+    assert re.match(r"\w{3}, \d+ \w{3} \d{4} [\d:]{8} [+-]\d{4}", message["Arrival-Date"])
+    assert sorted(r["Final-Recipient"] for r in recipients) == ["rfc822; a@fail.example", "rfc822; b@gone.example"]
+    first = next(r for r in recipients if "a@fail" in r["Final-Recipient"])
+    assert first["Original-Recipient"] == "rfc822;x+y@z.example"
+    assert (first["Action"], first["Status"]) == ("failed", "5.1.1")
+    assert first["Diagnostic-Code"] == "X-Postfix; no such user here"
+    assert returned["Content-Description"] == "Undelivered Message"
+    original = returned.get_payload(0)
+    assert original["Return-Path"] == f"<{ME}>" and original["Subject"] == "hello"
+    assert original.get_content().strip() == "the body"
+    ended(instance, queue_id)
+
+
+def test_the_senders_wishes_count(make_routed):
+    instance = make_routed(virtual_alias_maps="inline:{ {all@localhost = a@fail.example} }",
+                             local_recipient_maps="").start()
+    silent = send(instance, "a@fail.example", rcpt=["NOTIFY=NEVER"])
+    other = send(instance, "a@fail.example", rcpt=["NOTIFY=SUCCESS,DELAY"])
+    queue_id = send(instance, "all@localhost", mail=["RET=HDRS"], rcpt=["NOTIFY=FAILURE"])
+    words, _, recipients, returned = parts(read_notice(instance, queue_id))
+    assert "\n<a@fail.example> (expanded from <all@localhost>): no such user here\n" in words
+    assert recipients[0]["Original-Recipient"] == "rfc822;all@localhost"
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert returned["Content-Description"] == "Undelivered Message Headers"
+    assert "Subject: hello" in returned.get_content() and "the body" not in returned.get_content()
+    ended(instance, silent)
+    ended(instance, other)
+    assert not [line for line in instance.lines() if "notification" in line and queue_id not in line]
+
+
+def test_what_is_returned_is_what_came(make_routed):
+    instance = make_routed(bounce_size_limit="20000").start()
+    body = "".join(f"{'.' * (n % 4)}line {n}\r\n" for n in range(100)) + "caf\u00e9\r\n--boundary\r\nFrom here\r\n"
+    with instance.raw().hello() as c:
+        for line in (f"MAIL FROM:<{ME}> BODY=8BITMIME", "RCPT TO:<a@fail.example>", "DATA"):
+            assert c.ask(line)[0] in "23"
+        c.send(b"Subject: bytes\r\n\r\n" + re.sub(r"(?m)^\.", "..", body).encode() + b".\r\n")
+        queue_id = c.reply().split()[-1]
+    notice = read_notice(instance, queue_id)
+    assert notice["Content-Transfer-Encoding"] == "8bit"
+    _, _, _, returned = parts(notice)
+    assert returned["Content-Transfer-Encoding"] == "8bit"
+    content = returned.get_payload(0).get_payload(decode=True).decode()
+    assert content.replace("\n>From", "\nFrom") == body.replace("\r\n", "\n")
+    for text in ("x" * 60 + "\r\n") * 400, ("y" * 70 + "\r\n") * 2000:       # in the frame, and in a file
+        large = send(instance, "a@fail.example", text="Subject: large\r\n\r\n" + text)
+        _, _, _, returned = parts(read_notice(instance, large))
+        assert returned.get_content_type() == "text/rfc822-headers"
+        assert "Subject: large" in returned.get_content() and text[:50] not in returned.get_content()
+    instance.configure(bounce_size_limit="1000000")
+    instance.gatepost("reload")
+    large = send(instance, "a@fail.example", text="Subject: large\r\n\r\n" + text)
+    _, _, _, returned = parts(read_notice(instance, large))
+    assert returned.get_payload(0).get_content().count("y" * 70) == 2000
+
+
+def test_a_delay_is_told_once(make_routed):
+    instance = make_routed(delay_warning_time="1s", minimal_backoff_time="1s",
+                             maximal_backoff_time="1s", notify_classes="delay").start()
+    queue_id = send(instance, "a@later.example")
+    notice = read_notice(instance, queue_id, "sender delay")
+    assert notice["Subject"] == "Delayed Mail (still being retried)"
+    words, _, recipients, returned = parts(notice)
+    assert "\n<a@later.example>: nobody at home\n" in words
+    assert (recipients[0]["Action"], recipients[0]["Status"]) == ("delayed", "4.4.1")
+    assert re.match(r"\w{3}, ", recipients[0]["Will-Retry-Until"])
+    assert returned.get_content_type() == "text/rfc822-headers"
+    copy = read_notice(instance, queue_id, "postmaster delay")
+    assert copy["Subject"] == "Postmaster Warning: Delayed Mail"
+    assert copy["Auto-Submitted"] == "auto-generated"
+    assert copy["Return-Path"].startswith("<double-bounce@")
+    attempts = len(instance.wait_log(rf"{queue_id}: to=.*status=deferred"))
+    instance.wait_log(rf"{queue_id}: to=.*status=deferred", attempts + 2)
+    assert len([line for line in instance.lines() if f"{queue_id}: sender delay" in line]) == 1
+
+
+def test_success_is_told_when_it_was_asked_for(make_routed):
+    instance = make_routed()
+    (instance.etc / "aliases").write_text(f"postmaster: {USER}\ntwo: {USER}, a@fail.example\none: {ME}\n")
+    run("newaliases", "-c", instance.etc)
+    instance.start()
+    queue_id = send(instance, ME, rcpt=["NOTIFY=SUCCESS,FAILURE"])
+    notice = read_notice(instance, queue_id, "sender delivery status")
+    assert notice["Subject"] == "Successful Mail Delivery Report"
+    _, _, recipients, returned = parts(notice)
+    assert [(r["Action"], r["Status"]) for r in recipients] == [("delivered", "2.0.0")]
+    assert recipients[0]["Diagnostic-Code"] == "X-Postfix; delivered to mailbox"
+    assert returned.get_content_type() == "text/rfc822-headers"
+    # Several places: told as expanded, and none of them again.
+    queue_id = send(instance, "two@localhost", rcpt=["NOTIFY=SUCCESS"])
+    _, _, recipients, _ = parts(read_notice(instance, queue_id, "sender delivery status"))
+    assert [r["Action"] for r in recipients] == ["expanded"]
+    new_id = re.search(r"forwarded as (\w+)", instance.wait_log(f"{queue_id}: to=.*forwarded as")[0])[1]
+    ended(instance, new_id)
+    assert not [line for line in instance.lines() if f"{new_id}: sender" in line]
+    quiet = send(instance, ME)
+    ended(instance, quiet)
+    assert not [line for line in instance.lines() if f"{quiet}: sender" in line]
+
+
+def test_notices_end(make_routed):
+    """Whatever fails of them: queue empty, nobody told twice."""
+    instance = make_routed().start()
+    queue_id = send(instance, "a@fail.example", sender="nobody@gone.example")
+    line = instance.wait_log(f"{queue_id}: sender non-delivery notification: ")[0]
+    ended(instance, queue_id)
+    ended(instance, line.split()[-1])
+    assert len(instance.mbox()) == 0
+    instance.configure(notify_classes="2bounce")
+    instance.gatepost("reload")
+    queue_id = send(instance, "a@fail.example", sender="")
+    notice = read_notice(instance, queue_id, "postmaster non-delivery")
+    assert notice["Subject"] == "Postmaster Copy: Undelivered Mail"
+    _, message, _, returned = parts(notice)
+    assert message["X-Postfix-Sender"] is None
+    assert returned.get_payload(0)["Subject"] == "hello"
+    instance.configure(**{"notify_classes": "bounce", "2bounce_notice_recipient": "b@gone.example",
+                          "bounce_notice_recipient": "c@gone.example"})
+    instance.gatepost("reload")
+    queue_id = send(instance, "a@fail.example", sender="")
+    instance.wait_log("warning: .*: undeliverable postmaster notification discarded")
+    queue_id = send(instance, "a@fail.example")
+    assert "the body" in str(read_notice(instance, queue_id))
+    instance.wait_log("warning: .*: undeliverable postmaster notification discarded", 2)
+    wait_until("an empty queue", lambda: "queue is empty" in run("postqueue", "-c", instance.etc, "-p").stdout)
+
+
+def test_many_recipients_are_one_notice(make_routed):
+    instance = make_routed().start()
+    queue_id = send(instance, [f"r{n}@fail.example" for n in range(200)])
+    words, _, recipients, _ = parts(read_notice(instance, queue_id))
+    assert len(recipients) == 200 and words.count("@fail.example>: no such user here") == 200
+    ended(instance, queue_id)
+    assert len([line for line in instance.lines() if "notification" in line]) == 1
+
+
+def test_odd_senders(make_routed):
+    instance = make_routed(notify_classes="2bounce",
+                             virtual_alias_maps=f"regexp:{{ {{/^\"a b\"@|^\"\\.x\"@/ {ME}}} }}").start()
+    for sender in ('"a b"@localhost', '".x"@localhost'):
+        queue_id = send(instance, "a@fail.example", sender=sender)
+        notice = read_notice(instance, queue_id)
+        assert dict(notice.raw_items())["To"].strip() == sender
+        _, message, _, _ = parts(notice)
+        assert message["X-Postfix-Sender"] == f"rfc822; {sender}"
+
+
+def test_words_come_from_a_file(make_routed):
+    instance = make_routed()
+    path = instance.etc / "bounce.cf"
+    path.write_text("failure_template = <<EOF\nCharset: utf-8\nFrom: Post <MAILER-DAEMON>\nSubject: Sorry\n\n"
+                    "Caf\u00e9 $myhostname\n.\nEOF\ndelay_template = <<EOF\nX-Wrong: yes\n\ntext\nEOF\n")
+    instance.configure(bounce_template_file=path)
+    instance.start()
+    queue_id = send(instance, "a@fail.example")
+    notice = read_notice(instance, queue_id)
+    assert notice["Subject"] == "Sorry" and str(notice["From"]).startswith("Post <MAILER-DAEMON@")
+    words, _, _, _ = parts(notice)
+    assert re.match("Caf\u00e9 \\S+\n\\.\n\n<a@fail", words)
+    instance.wait_log(r"warning: \S+bounce.cf, line 10: .*X-Wrong: yes.*; the built-in text is used")
