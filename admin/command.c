@@ -4,14 +4,18 @@
  */
 #include "admin/command.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/dict/dict.h"
+#include "common/ipc/messages.h"
 #include "common/log/log.h"
 
 static const char *command_name, *usage_text;
@@ -96,6 +100,46 @@ struct conf *command_conf(const char *path, bool loud)
 	if (conf == NULL)
 		command_fail(1, "%s/main.cf can't be used", path);
 	return conf;
+}
+
+bool command_is_queue_id(struct slice id)
+{
+	for (size_t i = 0; i < id.len; i++)
+		if (!isalnum((unsigned char)id.data[i]))
+			return false;
+	return id.len > 0 && id.len <= ID_LIMIT;
+}
+
+bool command_is_owner(struct conf *conf)
+{
+	const struct passwd *owner = getpwnam(conf_text(conf, "queue_owner"));
+
+	return geteuid() == 0 || (owner != NULL && owner->pw_uid == geteuid());
+}
+
+void command_authorized(struct conf *conf, const char *parameter, const char *to_do)
+{
+	const struct passwd *pw;
+	struct match_list *list;
+	char *why, *name;
+	int rc;
+
+	if (command_is_owner(conf))
+		return;
+	list = match_list_open(config_directory, conf_text(conf, parameter), MATCH_STRING, false,
+	    &why);
+	if (list == NULL)
+		command_fail(COMMAND_SOFTWARE, "%s: %s", parameter, why);
+	pw = getpwuid(getuid());
+	name = mem_strdup(pw == NULL ? "unknown" : pw->pw_name);
+	rc = match_list_has(list, slice_of(name));
+	if (rc == -1)
+		command_fail(COMMAND_SOFTWARE, "%s: a table in it can't answer", parameter);
+	if (rc == 0)
+		command_fail(COMMAND_NOPERM, "User %s(%u) is not allowed to %s", name,
+		    (unsigned)getuid(), to_do);
+	free(name);
+	match_list_close(list);
 }
 
 int command_config_directory(void)

@@ -5,10 +5,17 @@
 #ifndef GP_COMMAND_H
 #define GP_COMMAND_H
 
+#include "common/base/slice.h"
 #include "common/conf/conf.h"
 
 /* Of sysexits: scripts look at them. */
-enum { COMMAND_USAGE = 64, COMMAND_UNAVAILABLE = 69, COMMAND_SOFTWARE = 70 };
+enum {
+	COMMAND_USAGE = 64,
+	COMMAND_UNAVAILABLE = 69,
+	COMMAND_SOFTWARE = 70,
+	COMMAND_TEMPORARY = 75,
+	COMMAND_NOPERM = 77
+};
 
 /* First thing in main: messages go to standard error under this name; --help prints the usage text
  * and exits 0; a program that was made setuid or setgid refuses to run. */
@@ -26,6 +33,13 @@ const char *command_config_path(const char *option);
 struct conf *command_conf(const char *path, bool loud);
 /* The first part of that alone. */
 void command_open_directory(const char *path);
+/* Letters and digits, as many as an id may have. */
+bool command_is_queue_id(struct slice);
+/* root, or the user that the queue belongs to. */
+bool command_is_owner(struct conf *);
+/* Ends the program with 77 unless the caller is root, queue_owner, or has his name in the parameter's list.
+ * to_do: "view the mail queue". */
+void command_authorized(struct conf *, const char *parameter, const char *to_do);
 int command_config_directory(void); /* descriptor of the directory that they opened */
 /* A conf_report that writes to standard error through the log. arg: NULL: errors only. */
 void command_report(void *arg, enum conf_severity, const char *file, unsigned line,

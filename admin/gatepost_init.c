@@ -150,6 +150,7 @@ static void write_master_cf(int etc, uint64_t port)
 	    "retry        unix  -       -      n      -      -       error\n"
 	    "discard      unix  -       -      n      -      -       discard\n"
 	    "showq        unix  n       -      n      -      -       showq\n"
+	    "flush        unix  n       -      n      -      -       flush\n"
 	    "postlog      unix-dgram n  -      n      -      1       postlogd\n",
 	    (unsigned)port);
 	write_file(etc, "master.cf", &text);

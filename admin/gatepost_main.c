@@ -85,6 +85,7 @@ static void usage(FILE *out)
 	    "  stop             end in order: what is under way is finished\n"
 	    "  abort            end at once\n"
 	    "  reload           read the configuration anew; sessions go on\n"
+	    "  flush            try all deferred mail now\n"
 	    "  check            say what is wrong with the configuration\n"
 	    "  status           processes, and what protects them\n"
 	    "  init DIR [--port N]  make a private instance below DIR\n"
@@ -321,6 +322,16 @@ static int reload(int argc, char **argv)
 	return status;
 }
 
+static int flush(int argc, char **argv)
+{
+	char *programs = program_directory(), *program = mem_printf("%s/postqueue", programs);
+
+	(void)argc;
+	(void)argv;
+	execl(program, "postqueue", "-c", config_path, "-f", (char *)NULL);
+	give_up("cannot run %s: %s", program, strerror(errno));
+}
+
 static int status(int argc, char **argv)
 {
 	int queue;
@@ -340,6 +351,7 @@ static const struct {
 	{ "stop", stop, false },
 	{ "abort", abort_now, false },
 	{ "reload", reload, false },
+	{ "flush", flush, false },
 	{ "check", check, false },
 	{ "status", status, false },
 	{ "init", gatepost_init, true },

@@ -143,6 +143,7 @@ static int stage(const struct entry *e)
 		return 1;
 	case ROLE_SMTPD:
 	case ROLE_SHOWQ:
+	case ROLE_FLUSH:
 	case ROLE_PICKUP:
 		return 0;
 	default:

@@ -26,6 +26,7 @@ static const struct program programs[] = {
 	{ "error", "error", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "discard", "discard", PROGRAM_WORKER, ROLE_AGENT, NULL },
 	{ "showq", "showq", PROGRAM_SERVER, ROLE_SHOWQ, NULL },
+	{ "flush", "flush", PROGRAM_SERVER, ROLE_FLUSH, NULL },
 	{ "pickup", "pickup", PROGRAM_SERVER, ROLE_PICKUP, NULL },
 	{ "postlogd", "postlogd", PROGRAM_SINGLE, ROLE_POSTLOGD, NULL },
 	{ "resolver", "resolver", PROGRAM_WORKER, ROLE_RESOLVER, NULL },
@@ -34,7 +35,6 @@ static const struct program programs[] = {
 	{ "pipe", NULL, PROGRAM_LATER, ROLE_AGENT, LATER },
 	{ "spawn", NULL, PROGRAM_LATER, ROLE_NONE, "is not part of this version" },
 	{ "bounce", "bounce", PROGRAM_WORKER, ROLE_BOUNCE, NULL },
-	{ "flush", NULL, PROGRAM_LATER, ROLE_NONE, "is not part of this version" },
 	{ "verify", NULL, PROGRAM_LATER, ROLE_VERIFY, "is not part of this version" },
 	{ "anvil", NULL, PROGRAM_LATER, ROLE_ANVIL, "is not part of this version" },
 	{ "tlsmgr", NULL, PROGRAM_LATER, ROLE_TLSMGR, "is not part of this version: no TLS" },
@@ -62,6 +62,7 @@ const struct builtin builtins[] = {
 	{ "retry", ENTRY_UNIX, true, "error" },
 	{ "discard", ENTRY_UNIX, true, "discard" },
 	{ "showq", ENTRY_UNIX, false, "showq" },
+	{ "flush", ENTRY_UNIX, false, "flush" },
 	{ "pickup", ENTRY_UNIX, false, "pickup" },
 };
 const size_t builtins_count = ARRAY_LENGTH(builtins);

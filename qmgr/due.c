@@ -14,11 +14,12 @@
 #include "common/log/log.h"
 #include "common/service/service.h"
 
-enum { LOADING_LIMIT = 200 };
+enum { LOADING_LIMIT = 200, BUCKETS = 1 << 16 };
 
 struct due {
 	RB_ENTRY(due) node;
-	int64_t when_us; /* on the boot clock */
+	LIST_ENTRY(due) link; /* in the bucket of its id */
+	int64_t when_us;      /* on the boot clock */
 	struct memory memory;
 	char id[];
 };
@@ -33,14 +34,55 @@ static int compare(const struct due *a, const struct due *b)
 static RB_HEAD(due_tree, due) tree = RB_INITIALIZER(&tree);
 RB_GENERATE_INTERNAL(due_tree, due, node, compare, __attribute__((unused)) static)
 
+static LIST_HEAD(, due) buckets[BUCKETS];
+static size_t waiting;
 static struct task_timer timer;
 static unsigned loading;
 static bool started;
 
+static size_t bucket_of(struct slice id)
+{
+	size_t hash = 5381;
+
+	for (size_t i = 0; i < id.len; i++)
+		hash = hash * 33 + (unsigned char)id.data[i];
+	return hash % BUCKETS;
+}
+
+static struct due *find(struct slice id)
+{
+	struct due *d;
+
+	LIST_FOREACH(d, &buckets[bucket_of(id)], link)
+		if (slice_equal(slice_of(d->id), id))
+			return d;
+	return NULL;
+}
+
+/* False when it is in the tree already, at this time. */
+static bool insert(struct due *d)
+{
+	if (RB_INSERT(due_tree, &tree, d) != NULL)
+		return false;
+	LIST_INSERT_HEAD(&buckets[bucket_of(slice_of(d->id))], d, link);
+	waiting++;
+	return true;
+}
+
+static void take_out(struct due *d)
+{
+	RB_REMOVE(due_tree, &tree, d);
+	LIST_REMOVE(d, link);
+	waiting--;
+}
+
 static void load(void *arg)
 {
 	struct due *d = arg;
+	struct store_summary summary;
 
+	if (store_summary(store, slice_of(d->id), &summary))
+		d->memory.requeue = (summary.marks & STORE_REQUEUE) != 0;
 	message_load_and_activate(slice_of(d->id), d->memory);
 	free(d);
 	loading--;
@@ -67,11 +109,11 @@ void due_look(void)
 		if (loading >= LOADING_LIMIT ||
 		    message_count() + loading >= (size_t)settings.qmgr_message_active_limit)
 			return; /* whoever ends looks again */
-		RB_REMOVE(due_tree, &tree, d);
+		take_out(d);
 		loading++;
 		if (task_start("load", load, d) == NULL) {
 			loading--;
-			RB_INSERT(due_tree, &tree, d);
+			insert(d);
 			return;
 		}
 	}
@@ -93,9 +135,58 @@ void due_add(struct slice id, int64_t due_us, struct memory memory)
 	memcpy(d->id, id.data, id.len);
 	d->when_us = clock_boot_us() + wait_for(due_us);
 	d->memory = memory;
-	if (RB_INSERT(due_tree, &tree, d) != NULL)
+	d->memory.flushed = false; /* it was for one round */
+	if (!insert(d))
 		free(d);
 	due_look();
+}
+
+static void make_due(struct due *d, int64_t now_us, bool flushed)
+{
+	take_out(d);
+	d->when_us = now_us;
+	d->memory.flushed = flushed;
+	insert(d);
+}
+
+bool due_now(struct slice id, bool flushed)
+{
+	struct due *d = find(id);
+
+	if (d == NULL)
+		return false;
+	make_due(d, clock_boot_us(), flushed);
+	due_look();
+	return true;
+}
+
+/* From the latest on. What is put off once more meanwhile may come up again, but not for ever. */
+size_t due_flush(void)
+{
+	int64_t now = clock_boot_us();
+	size_t count = 0;
+	struct due *d;
+
+	for (size_t left = waiting; left > 0; left--) {
+		d = RB_MAX(due_tree, &tree);
+		if (d == NULL || d->when_us <= now)
+			break;
+		make_due(d, now, true);
+		count++;
+		task_yield_if_long();
+	}
+	due_look();
+	return count;
+}
+
+void due_forget(struct slice id)
+{
+	struct due *d = find(id);
+
+	if (d == NULL)
+		return;
+	take_out(d);
+	free(d);
 }
 
 void due_start(void)

@@ -14,11 +14,11 @@
 enum { PATIENCE_SECONDS = 60, REASONS_SIZE = 32 * 1024, PAGE_SIZE = 32, PAGE_RCPTS = 1000 };
 
 /* One that was never put off has its turn as soon as there is room. */
-static const char *queue_of(const struct store_summary *s, struct slice id)
+const char *listing_queue(const struct store_summary *s)
 {
 	if (s->held)
 		return "hold";
-	return message_find(id) != NULL || s->due_us == 0 ? "active" : "deferred";
+	return message_find(slice_of(s->id)) != NULL || s->due_us == 0 ? "active" : "deferred";
 }
 
 static bool is_open(const struct store_loaded *l, size_t i)
@@ -35,10 +35,11 @@ static int send_entry(struct request *r, const struct store_summary *s,
 	struct slice *lists = arena_alloc(request_arena(r), 3 * RCPTS_PER_FRAME * sizeof(*lists));
 	struct slice *address = lists, *original = lists + RCPTS_PER_FRAME,
 		     *reason = lists + 2 * RCPTS_PER_FRAME;
-	struct msg_list_entry m = { .queue = slice_of(queue_of(s, l->message.id)),
+	struct msg_list_entry m = { .queue = slice_of(listing_queue(s)),
 		.id = l->message.id,
 		.arrival_us = s->arrival_us,
 		.size = s->size,
+		.expired = (s->marks & STORE_EXPIRE) != 0,
 		.sender = l->message.sender,
 		.address = { address, 0 },
 		.original = { original, 0 },

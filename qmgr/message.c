@@ -191,7 +191,6 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 			route_by_name(routes + at, open + at, some, SLICE("retry"),
 			    SLICE("4.3.0 address resolver failure"));
 	}
-	m->memory.requeue = false; /* once: what pickup does not take is tried as before */
 	qsort(routes, count, sizeof(*routes), compare_routes);
 	m->open_jobs++; /* it must not end before all of it is scheduled */
 	for (size_t from = 0, to; from < count; from = to) {
@@ -211,8 +210,12 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 void message_activate(struct message *m)
 {
 	size_t *open = mem_alloc_array(m->rcpt_count + 1, sizeof(*open)), count = 0;
+	struct store_summary now;
 	char size[24], nrcpt[24];
 
+	/* An administrator's order may have come since it was read or stored. */
+	m->is_deleted = !store_summary(store, m->id, &now);
+	m->held = !m->is_deleted && now.held;
 	LIST_INSERT_HEAD(&active[bucket_of(m->id)], m, link);
 	active_count++;
 	m->active_us = clock_wall_us();

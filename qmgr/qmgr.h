@@ -42,6 +42,7 @@ extern const struct wire_table envelope_table;
 struct memory {
 	int64_t arrival_boot_us; /* its arrival on the clock that nobody sets */
 	bool cleared;		 /* tried alone, and the agent lived */
+	bool flushed;		 /* this round: defer_transports does not count */
 	bool requeue;		 /* an administrator wants it to come in anew */
 };
 
@@ -162,6 +163,11 @@ bool notice_send_all(struct message *);
 void due_start(void);
 /* due_us on the wall clock; how long that is from now on counts, whatever the wall clock does then. */
 void due_add(struct slice id, int64_t due_us, struct memory);
+/* Due at once; flushed: as in struct memory. False when it does not wait here. */
+bool due_now(struct slice id, bool flushed);
+/* All that waits when it is called is due at once; how many that is. Waits. */
+size_t due_flush(void);
+void due_forget(struct slice id);
 /* There may be room in the active queue. */
 void due_look(void);
 
@@ -191,6 +197,8 @@ void schedule_pause(bool);
 /* Until no delivery runs: 0, or -1 at the deadline. Waits. */
 int schedule_wait_idle(deadline);
 struct transport *transport_find(struct slice name);
+/* Dead destinations and transports live again. */
+void schedule_revive_all(void);
 
 /* deliver.c: one delivery, in a task of its own. */
 void deliver_start(struct job *);
@@ -207,9 +215,13 @@ struct channel *reclaim_channel(struct holder *);
 /* The delivery was asked for. NULL is fine. */
 void reclaim_release(struct holder *);
 
-/* intake.c, listing.c: handlers. */
+/* intake.c, listing.c, orders.c, reading.c: handlers. */
 void intake_store(struct request *, struct frame *);
 void listing_list(struct request *, struct frame *);
+void orders_order(struct request *, struct frame *);
+void reading_read(struct request *, struct frame *);
+/* The queue that Postfix would have it in: "active", "deferred", "hold". */
+const char *listing_queue(const struct store_summary *);
 /* The content at hand is given back. */
 void intake_forget_content(struct message *);
 /* Messages between their first byte and their reply. */

@@ -63,9 +63,11 @@ static void report(void *arg, const char *text)
 
 static void remember(void *arg, const struct store_summary *s)
 {
+	bool ordered = (s->marks & (STORE_EXPIRE | STORE_REQUEUE)) != 0;
+
 	(void)arg;
 	if (!s->held)
-		due_add(slice_of(s->id), s->due_us,
+		due_add(slice_of(s->id), ordered ? 0 : s->due_us,
 		    (struct memory){
 			.arrival_boot_us = age_arrival_boot_us(s->arrival_us, age_now()) });
 }
@@ -131,6 +133,8 @@ static void rest(void)
 static const struct handler handlers[] = {
 	{ &table_store, ROLE_BIT(ROLE_CLEANUP), intake_store },
 	{ &table_list, ROLE_BIT(ROLE_SHOWQ), listing_list },
+	{ &table_queue_order, ROLE_BIT(ROLE_FLUSH), orders_order },
+	{ &table_queue_read, ROLE_BIT(ROLE_FLUSH), reading_read },
 	{ 0 },
 };
 

@@ -226,27 +226,63 @@ static struct job *take_job(struct destination *d)
 
 static bool is_dead(const struct destination *d)
 {
-	return d->transport->is_deferred || clock_now() < d->transport->dead_until ||
-	    clock_now() < d->dead_until;
+	return clock_now() < d->transport->dead_until || clock_now() < d->dead_until;
+}
+
+/* No delivery of it may start any more: an administrator said so. */
+static bool is_stopped(const struct job *job)
+{
+	return job->message->held || job->message->is_deleted;
+}
+
+static bool is_deferred(const struct destination *d)
+{
+	return d->transport->is_deferred && !TAILQ_FIRST(&d->jobs)->message->memory.flushed;
+}
+
+/* Whether the first of its jobs is not to be tried. */
+static bool is_off(const struct destination *d)
+{
+	return !TAILQ_EMPTY(&d->jobs) &&
+	    (is_stopped(TAILQ_FIRST(&d->jobs)) || is_deferred(d) || is_dead(d));
+}
+
+/* Ends the job without a word: its recipients keep what was known of them. */
+static void drop_job(struct job *job)
+{
+	for (size_t i = 0; i < job->count; i++)
+		job->message->rcpts[job->index[i]].progress = DEFERRED;
+	message_job_done(job);
+}
+
+static void put_off_one(struct destination *d)
+{
+	struct transport *t = d->transport;
+	bool transport_dead = clock_now() < t->dead_until, deferred = is_deferred(d);
+	struct job *job = take_job(d);
+	char *why, *dsn;
+
+	if (is_stopped(job)) {
+		drop_job(job);
+		return;
+	}
+	why = deferred
+	    ? mem_strdup("deferred transport")
+	    : mem_printf("%s%s", transport_dead ? "" : "delivery temporarily suspended: ",
+		  transport_dead ? t->dead_why : d->dead_why);
+	dsn = mem_strdup(deferred ? "4.3.2" : transport_dead ? "4.3.0" : d->dead_dsn);
+	deliver_defer(job, slice_of(dsn), slice_of(why));
+	free(dsn);
+	free(why);
 }
 
 /* What waits for a dead destination or transport is put off at once. */
 static void put_off(struct destination *d)
 {
-	struct transport *t = d->transport;
-	bool transport_dead = clock_now() < t->dead_until;
-	char *why = t->is_deferred
-	    ? mem_strdup("deferred transport")
-	    : mem_printf("%s%s", transport_dead ? "" : "delivery temporarily suspended: ",
-		  transport_dead ? t->dead_why : d->dead_why);
-	char *dsn = mem_strdup(t->is_deferred ? "4.3.2" : transport_dead ? "4.3.0" : d->dead_dsn);
-
 	d->busy++; /* it must not vanish meanwhile */
-	for (int i = 0; i < PUT_OFF_AT_ONCE && !TAILQ_EMPTY(&d->jobs); i++)
-		deliver_defer(take_job(d), slice_of(dsn), slice_of(why));
+	for (int i = 0; i < PUT_OFF_AT_ONCE && is_off(d); i++)
+		put_off_one(d);
 	d->busy--;
-	free(dsn);
-	free(why);
 }
 
 static void start_job(struct transport *t, struct job *job, bool alone)
@@ -274,7 +310,7 @@ static bool dispatch_one(struct transport *t)
 	struct destination *d, *first = NULL;
 
 	while ((d = TAILQ_FIRST(&t->turns)) != NULL && d != first) {
-		bool full = d->busy >= d->window, off = !TAILQ_EMPTY(&d->jobs) && is_dead(d);
+		bool full = d->busy >= d->window, off = is_off(d);
 
 		TAILQ_REMOVE(&t->turns, d, turn);
 		d->has_turn = false;
@@ -300,14 +336,14 @@ static bool dispatch_one(struct transport *t)
 	return false;
 }
 
-/* Its message was put on hold while it waited. */
+/* Its message was put on hold or deleted while it waited. */
 static void drop_suspect(struct job *job)
 {
 	struct destination *d = job->destination;
 
 	d->busy--;
 	destination_forget(d);
-	deliver_defer(job, SLICE("4.3.0"), SLICE("message is on hold"));
+	drop_job(job);
 }
 
 /* The one that is tried next when nothing else runs any more. */
@@ -317,7 +353,7 @@ static void start_suspect(struct transport *t)
 
 	while ((job = TAILQ_FIRST(&t->suspects)) != NULL && t->busy == 0) {
 		TAILQ_REMOVE(&t->suspects, job, link);
-		if (!job->message->held) {
+		if (!is_stopped(job)) {
 			start_job(t, job, true);
 			return;
 		}
@@ -334,6 +370,21 @@ void schedule_dispatch(struct transport *t)
 			return;
 		task_yield_if_long();
 	}
+}
+
+void schedule_revive_all(void)
+{
+	struct destination *d;
+	struct transport *t;
+
+	while ((d = TAILQ_FIRST(&dead)) != NULL) {
+		TAILQ_REMOVE(&dead, d, dead);
+		d->is_dead = false;
+		d->dead_until = 0;
+		destination_forget(d);
+	}
+	LIST_FOREACH(t, &transports, link)
+		t->dead_until = 0;
 }
 
 void schedule_pause(bool pause)

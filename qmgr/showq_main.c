@@ -1,95 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * showq_main.c - tells the queue to whoever may connect to public/showq: postqueue, exporters.
- *
- * Each attribute is a name and a value, both ended by a NUL; an empty name ends a record, an empty
- * record the list. That is the wire form that exporters written for Postfix read: keep it.
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 
-#include "common/base/text.h"
 #include "common/log/log.h"
+#include "common/mail/queue_wire.h"
 #include "common/net/stream.h"
 #include "common/service/service.h"
+#include "qmgr/authorized.h"
 
 enum { READ_LIMIT = 512, CLIENT_SECONDS = 100 };
 
 struct showq_settings {
-	const char *queue_service_name;
+	const char *queue_service_name, *authorized_mailq_users;
 	int64_t ipc_timeout;
 };
 static struct showq_settings settings;
-
-/* --- the wire form -------------------------------------------------------------------------------- */
-
-static void put_text(struct buf *out, const char *name, struct slice value)
-{
-	size_t start;
-
-	buf_append(out, name, strlen(name) + 1);
-	start = out->len;
-	buf_put_slice(out, value);
-	text_neuter(out->data + start, out->len - start);
-	buf_putc(out, '\0');
-}
-
-static void put_number(struct buf *out, const char *name, uint64_t value)
-{
-	char text[24];
-	int len = snprintf(text, sizeof(text), "%" PRIu64, value);
-
-	put_text(out, name, slice_new(text, (size_t)len));
-}
-
-static void put_message(struct buf *out, const struct msg_list_entry *m)
-{
-	put_text(out, "queue_name", m->queue);
-	put_text(out, "queue_id", m->id);
-	put_number(out, "time", m->arrival_us < 0 ? 0 : (uint64_t)m->arrival_us / 1000000);
-	put_number(out, "size", m->size);
-	put_number(out, "forced_expire", 0);
-	put_text(out, "sender", m->sender.len > 0 ? m->sender : SLICE("MAILER-DAEMON"));
-}
-
-static void put_recipients(struct buf *out, const struct msg_list_entry *m)
-{
-	for (size_t i = 0; i < m->address.count; i++) {
-		struct slice original = i < m->original.count ? m->original.items[i] : SLICE("");
-		struct slice reason = i < m->reason.count ? m->reason.items[i] : SLICE("");
-
-		put_text(out, "original_recipient", original);
-		put_text(out, "recipient", m->address.items[i]);
-		put_text(out, "log_class", reason.len > 0 ? SLICE("defer") : SLICE(""));
-		put_text(out, "reason", reason);
-	}
-}
-
-/* An entry of qmgr's list. A `continued` one goes on in the record of the message before it. */
-static void put_entry(struct buf *out, const struct msg_list_entry *m, bool *in_message)
-{
-	if (!m->continued) {
-		if (*in_message)
-			buf_putc(out, '\0');
-		put_message(out, m);
-		*in_message = true;
-	}
-	put_recipients(out, m);
-}
-
-static void put_start(struct buf *out)
-{
-	put_text(out, "protocol", SLICE("mail_queue_list_protocol"));
-	buf_putc(out, '\0');
-}
-
-static void put_end(struct buf *out, bool in_message)
-{
-	if (in_message)
-		buf_putc(out, '\0');
-	buf_putc(out, '\0');
-}
 
 /* --- a client ------------------------------------------------------------------------------------- */
 
@@ -112,17 +39,17 @@ static int pass_on(struct request *r, struct stream *client, struct buf *out)
 	bool in_message = false;
 	struct frame *f;
 
-	put_start(out);
+	queue_wire_start(out);
 	while ((f = request_receive(r, deadline_after(settings.ipc_timeout))) != NULL) {
 		if (f->table == &table_list_end) {
-			put_end(out, in_message);
+			queue_wire_end(out, in_message);
 			return send_buf(client, out) == -1
 			    ? -1
 			    : stream_flush(client, client_deadline());
 		}
 		if (f->table != &table_list_entry)
 			break;
-		put_entry(out, f->message, &in_message);
+		queue_wire_entry(out, f->message, &in_message);
 		if (send_buf(client, out) == -1)
 			return -1;
 	}
@@ -133,11 +60,15 @@ static int pass_on(struct request *r, struct stream *client, struct buf *out)
 static void list_queue(struct service_client *c)
 {
 	struct stream *client = stream_new(c->fd, READ_LIMIT);
-	struct channel *qmgr = service_channel(settings.queue_service_name,
-	    deadline_after(settings.ipc_timeout));
+	struct channel *qmgr;
 	struct request *r = NULL;
 	struct buf out = { 0 };
 
+	if (!authorized_has(c->uid)) {
+		stream_free(client);
+		return;
+	}
+	qmgr = service_channel(settings.queue_service_name, deadline_after(settings.ipc_timeout));
 	if (qmgr != NULL)
 		r = request_open(qmgr, &table_list, &(struct msg_list){ 0 }, -1, true,
 		    deadline_after(settings.ipc_timeout));
@@ -150,10 +81,16 @@ static void list_queue(struct service_client *c)
 	stream_free(client);
 }
 
+static void open_list(void)
+{
+	authorized_open("authorized_mailq_users", settings.authorized_mailq_users);
+}
+
 #define SETTING(member) CONF_SETTING(struct showq_settings, member, #member)
 
 static const struct conf_setting parameters[] = {
 	SETTING(queue_service_name),
+	SETTING(authorized_mailq_users),
 	SETTING(ipc_timeout),
 	{ 0 },
 };
@@ -163,6 +100,7 @@ static const struct service showq = {
 	.role = ROLE_SHOWQ,
 	.settings = parameters,
 	.settings_out = &settings,
+	.open = open_list,
 	.session = list_queue,
 };
 

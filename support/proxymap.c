@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -117,8 +118,9 @@ void proxymap_lookup(const struct msg_lookup *question, struct arena *arena,
 	buf_clear(&value);
 }
 
-/* 0 with the record or none, else errno. *room is the caller's to free. */
-static int ask_system(const char *name, struct passwd *entry, struct passwd **found, char **room)
+/* By name, or without one by number. 0 with the record or none, else errno. *room is the caller's to free. */
+static int ask_system(const char *name, uid_t uid, struct passwd *entry, struct passwd **found,
+    char **room)
 {
 	size_t size = RECORD_FIRST;
 	int rc;
@@ -127,7 +129,8 @@ static int ask_system(const char *name, struct passwd *entry, struct passwd **fo
 	do {
 		free(*room);
 		*room = mem_alloc(size);
-		rc = getpwnam_r(name, entry, *room, size, found);
+		rc = name != NULL ? getpwnam_r(name, entry, *room, size, found)
+				  : getpwuid_r(uid, entry, *room, size, found);
 		size *= 4;
 	} while (rc == EINTR || (rc == ERANGE && size <= RECORD_LIMIT));
 	return rc;
@@ -152,12 +155,10 @@ static bool describe(const struct passwd *pw, struct arena *arena, struct msg_us
 	    field(arena, pw->pw_shell, &a->shell) && field(arena, pw->pw_gecos, &a->gecos);
 }
 
-void proxymap_user(const struct msg_user *question, struct arena *arena, struct msg_user_info *a)
+/* What the system said, as an answer. */
+static void take_user(const char *name, int rc, const struct passwd *pw, struct arena *arena,
+    struct msg_user_info *a)
 {
-	char *name = arena_text(arena, question->name), *room;
-	struct passwd entry, *pw = NULL;
-	int rc = ask_system(name, &entry, &pw, &room);
-
 	*a = (struct msg_user_info){ .found = FOUND_NO };
 	if (rc != 0 && rc != ENOENT && rc != ESRCH) {
 		log_warning("user %s: %s", name, strerror(rc));
@@ -167,5 +168,26 @@ void proxymap_user(const struct msg_user *question, struct arena *arena, struct 
 		    name);
 		*a = (struct msg_user_info){ .found = FOUND_ERROR };
 	}
+}
+
+void proxymap_user(const struct msg_user *question, struct arena *arena, struct msg_user_info *a)
+{
+	char *name = arena_text(arena, question->name), *room;
+	struct passwd entry, *pw = NULL;
+	int rc = ask_system(name, 0, &entry, &pw, &room);
+
+	take_user(name, rc, pw, arena, a);
+	free(room);
+}
+
+void proxymap_user_id(const struct msg_user_id *question, struct arena *arena,
+    struct msg_user_info *a)
+{
+	struct passwd entry, *pw = NULL;
+	char *room, number[24];
+	int rc = ask_system(NULL, (uid_t)question->uid, &entry, &pw, &room);
+
+	snprintf(number, sizeof(number), "%u", (unsigned)question->uid);
+	take_user(number, rc, pw, arena, a);
 	free(room);
 }

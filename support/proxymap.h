@@ -18,5 +18,6 @@ const char *proxymap_changed(void);
 /* The answers; what they point to lives in the arena. */
 void proxymap_lookup(const struct msg_lookup *, struct arena *, struct msg_looked_up *);
 void proxymap_user(const struct msg_user *, struct arena *, struct msg_user_info *);
+void proxymap_user_id(const struct msg_user_id *, struct arena *, struct msg_user_info *);
 
 #endif

@@ -37,6 +37,14 @@ static void user(struct request *r, struct frame *first)
 	request_send(r, &table_user_info, &answer, -1, true, DEADLINE_NEVER);
 }
 
+static void user_id(struct request *r, struct frame *first)
+{
+	struct msg_user_info answer;
+
+	proxymap_user_id(first->message, request_arena(r), &answer);
+	request_send(r, &table_user_info, &answer, -1, true, DEADLINE_NEVER);
+}
+
 enum {
 	MAY_ASK = ROLE_BIT(ROLE_REWRITE) | ROLE_BIT(ROLE_SMTPD) | ROLE_BIT(ROLE_CLEANUP) |
 	    ROLE_BIT(ROLE_QMGR) | ROLE_BIT(ROLE_AGENT)
@@ -45,6 +53,7 @@ enum {
 static const struct handler handlers[] = {
 	{ &table_lookup, MAY_ASK, lookup },
 	{ &table_user, MAY_ASK, user },
+	{ &table_user_id, ROLE_BIT(ROLE_FLUSH) | ROLE_BIT(ROLE_SHOWQ), user_id },
 	{ 0 },
 };
 

@@ -18,7 +18,7 @@ const char *role_name(enum role role)
 	static const char *const names[ROLE_COUNT] = { "nobody", "master", "smtpd", "cleanup",
 		"rewrite", "qmgr", "showq", "a delivery agent", "bounce", "pickup", "resolver",
 		"tlsmgr", "dialer", "proxymap", "anvil", "verify", "postlogd", "local's monitor",
-		"an administrator" };
+		"an administrator", "flush" };
 
 	return role < ROLE_COUNT ? names[role] : "an unknown role";
 }

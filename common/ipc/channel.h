@@ -36,6 +36,7 @@ enum role {
 	ROLE_POSTLOGD,
 	ROLE_MONITOR,
 	ROLE_ADMIN,
+	ROLE_FLUSH,
 	ROLE_COUNT
 };
 #define ROLE_BIT(role) (1u << (role))

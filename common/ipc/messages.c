@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "common/log/log.h"
+
 enum { O = WIRE_OPTIONAL, R = WIRE_REQUIRED, CLEAN = WIRE_CLEAN, RC = WIRE_REQUIRED | WIRE_CLEAN };
 #define ANY UINT64_MAX
 
@@ -229,6 +231,7 @@ static const struct wire_member list_entry_members[] = {
 	WIRE(struct msg_list_entry, 7, original, CLEAN, RCPTS_PER_FRAME),
 	WIRE(struct msg_list_entry, 8, reason, CLEAN, RCPTS_PER_FRAME),
 	WIRE(struct msg_list_entry, 9, continued, O, 1),
+	WIRE(struct msg_list_entry, 10, expired, O, 1),
 };
 static const struct wire_member list_end_members[] = {
 	WIRE(struct msg_list_end, 1, count, O, ANY),
@@ -268,6 +271,62 @@ static const struct wire_member admin_members[] = {
 };
 static const struct wire_member admin_line_members[] = {
 	WIRE(struct msg_admin_line, 1, text, CLEAN, TEXT_LIMIT),
+};
+static const struct wire_member queue_order_members[] = {
+	WIRE(struct msg_queue_order, 1, op, R, ORDER_EXPIRE_RELEASE),
+	WIRE(struct msg_queue_order, 2, ids, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_order, 3, site, CLEAN, ADDRESS_LIMIT),
+	WIRE(struct msg_queue_order, 4, all, O, 1),
+	WIRE(struct msg_queue_order, 5, queues, CLEAN, 16),
+};
+static const struct wire_member queue_ordered_members[] = {
+	WIRE(struct msg_queue_ordered, 1, count, R, ANY),
+	WIRE(struct msg_queue_ordered, 2, error, O, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_ordered, 3, why, CLEAN, TEXT_LIMIT),
+	WIRE(struct msg_queue_ordered, 4, forbidden, O, 1),
+};
+static const struct wire_member queue_read_members[] = {
+	WIRE(struct msg_queue_read, 1, id, RC, ID_LIMIT),
+	WIRE(struct msg_queue_read, 2, with_content, O, 1),
+};
+static const struct wire_member queue_message_members[] = {
+	WIRE(struct msg_queue_message, 1, why, CLEAN, TEXT_LIMIT),
+	WIRE(struct msg_queue_message, 2, id, RC, ID_LIMIT),
+	WIRE(struct msg_queue_message, 3, queue, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 4, sender, CLEAN, ADDRESS_LIMIT),
+	WIRE(struct msg_queue_message, 5, arrival_us, O, ANY),
+	WIRE(struct msg_queue_message, 6, due_us, O, ANY),
+	WIRE(struct msg_queue_message, 7, flags, O, ANY),
+	WIRE(struct msg_queue_message, 8, attempts, O, ANY),
+	WIRE(struct msg_queue_message, 9, deaths, O, ANY),
+	WIRE(struct msg_queue_message, 10, expired, O, 1),
+	WIRE(struct msg_queue_message, 11, content_size, O, ANY),
+	WIRE(struct msg_queue_message, 12, content, O, CHUNK_LIMIT),
+	WIRE(struct msg_queue_message, 13, client_name, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 14, client_address, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 15, client_port, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 16, client_helo, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 17, protocol, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 18, envid, CLEAN, NAME_LIMIT),
+	WIRE(struct msg_queue_message, 19, ret, O, 2),
+	WIRE(struct msg_queue_message, 20, rcpt_count, O, ANY),
+};
+static const struct wire_member queue_rcpts_members[] = {
+	WIRE(struct msg_queue_rcpts, 1, address, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 2, original, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 3, orcpt, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 4, dsn, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 5, reason, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 6, notify, O, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_rcpts, 7, done, O, RCPTS_PER_FRAME),
+};
+static const struct wire_member log_line_members[] = {
+	WIRE(struct msg_log_line, 1, tag, RC, 64),
+	WIRE(struct msg_log_line, 2, text, CLEAN, TEXT_LIMIT),
+	WIRE(struct msg_log_line, 3, level, O, LOG_LEVEL_PANIC),
+};
+static const struct wire_member user_id_members[] = {
+	WIRE(struct msg_user_id, 1, uid, R, UINT32_MAX),
 };
 
 #define DEFINE(name, type, fd)                                                                     \

@@ -285,9 +285,66 @@ struct msg_list_entry {
 	struct wire_texts address, original;
 	struct wire_texts reason; /* empty text: none */
 	uint64_t continued;	  /* 1: more recipients of the entry before */
+	uint64_t expired;	  /* 1: an administrator wants it returned */
 };
 struct msg_list_end {
 	uint64_t count;
+};
+
+/* --- the queue's administration: postqueue, postsuper, postcat -> flush -> qmgr ------------------
+ * queue_order is answered by queue_ordered, queue_read by queue_message and queue_rcpts... (the last one
+ * last). flush knows who asks. */
+enum queue_op {
+	ORDER_FLUSH = 1,     /* try deferred mail now */
+	ORDER_HOLD,	     /* no attempt until it is released */
+	ORDER_RELEASE,	     /* what is on hold is due */
+	ORDER_REQUEUE,	     /* admit it once more, as if it came in now */
+	ORDER_DELETE,	     /* without a notice */
+	ORDER_EXPIRE,	     /* return it to its sender */
+	ORDER_EXPIRE_RELEASE /* the same, also when it is on hold */
+};
+struct msg_queue_order {
+	uint64_t op; /* enum queue_op */
+	/* Which: these; or those with a recipient in this domain; or all. */
+	struct wire_texts ids;
+	struct slice site;
+	uint64_t all;
+	/* Of them only what is in these: "incoming", "active", "deferred", "hold"; none: in any. */
+	struct wire_texts queues;
+};
+struct msg_queue_ordered {
+	uint64_t count;		   /* messages that it concerned */
+	struct wire_numbers error; /* for each of the ids: 0, or errno (ENOENT: not there) */
+	struct slice why;	   /* not empty: refused as a whole */
+	uint64_t forbidden;	   /* 1: that is why */
+};
+struct msg_queue_read {
+	struct slice id;
+	uint64_t with_content;
+};
+struct msg_queue_message { /* with a read-only descriptor when content is large */
+	struct slice why;  /* not empty: it can't be read; nothing follows */
+	struct slice id, queue, sender;
+	int64_t arrival_us, due_us;
+	uint64_t flags, attempts, deaths, expired;
+	uint64_t content_size, rcpt_count;
+	struct slice content; /* when small */
+	struct slice client_name, client_address, client_port, client_helo, protocol, envid;
+	uint64_t ret;
+};
+/* The lists run parallel. */
+struct msg_queue_rcpts {
+	struct wire_texts address, original, orcpt, dsn, reason;
+	struct wire_numbers notify, done; /* done: 1: no attempt follows */
+};
+/* A line for the log under the tag of a command; answered by a reply. */
+struct msg_log_line {
+	struct slice tag, text;
+	uint64_t level; /* enum log_level */
+};
+/* flush, showq -> proxymap: a system user by number. Answered by user_info. */
+struct msg_user_id {
+	uint64_t uid;
 };
 
 /* --- the control channel: master <-> each service ------------------------------------------------ */
@@ -402,6 +459,13 @@ struct msg_submit {
 	row(dialed, 38, true) \
 	row(notice, 39, true) \
 	row(notice_rcpts, 40, false) \
+	row(queue_order, 41, false) \
+	row(queue_ordered, 42, false) \
+	row(queue_read, 43, false) \
+	row(queue_message, 44, true) \
+	row(queue_rcpts, 45, false) \
+	row(log_line, 46, false) \
+	row(user_id, 47, false) \
 	row(submit, 50, false) \
 	row(agents, 60, false) \
 	row(reclaim, 61, false) \

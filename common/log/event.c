@@ -27,6 +27,9 @@ static const char *const templates[LOG_KINDS] = {
 	[LOG_EXPIRED] = "{id}: from=<{sender}>, status={status}, returned to sender",
 	[LOG_REMOVED] = "{id}: removed",
 	[LOG_HELD] = "{id}: placed on hold[: {why}]",
+	[LOG_RELEASED] = "{id}: released from hold",
+	[LOG_REQUEUED] = "{id}: requeued",
+	[LOG_FORCE_EXPIRED] = "{id}: expired",
 	[LOG_NOTIFICATION] = "{id}: {what} notification: {notice}",
 	[LOG_PICKUP] = "{id}: uid={uid} from=<{sender}>[ orig_id={orig_id}]",
 };

@@ -79,32 +79,32 @@ static void close_datagram(void)
 	cuts[cut_count++] = waiting.len;
 }
 
-static void put_line(enum log_level level, struct slice text)
+static void put_line(enum log_level level, const char *as_tag, struct slice text)
 {
 	uint64_t now = htole64((uint64_t)clock_wall_us());
 
 	buf_putc(&waiting, (char)level);
 	buf_append(&waiting, &now, sizeof(now));
-	put_u16(strlen(tag));
-	buf_puts(&waiting, tag);
+	put_u16(strlen(as_tag));
+	buf_puts(&waiting, as_tag);
 	put_u16(text.len);
 	buf_put_slice(&waiting, text);
 	if (waiting.len - open_start() > DATAGRAM_SIZE)
 		close_datagram();
 }
 
-static void line(enum log_level level, char *text, size_t len)
+static void line(enum log_level level, const char *as_tag, char *text, size_t len)
 {
 	text_neuter(text, len);
 	if (socket_fd == -1) {
 		fprintf(stderr, "%s: %.*s\n", command_name, (int)len, text);
 		return;
 	}
-	if (waiting.len + len + sizeof(tag) + 16 > WAITING_LIMIT) {
+	if (waiting.len + len + strlen(as_tag) + 16 > WAITING_LIMIT) {
 		dropped++;
 		return;
 	}
-	put_line(level, slice_new(text, len));
+	put_line(level, as_tag, slice_new(text, len));
 }
 
 static void report_dropped(void)
@@ -118,7 +118,7 @@ static void report_dropped(void)
 	    "warning: %llu log lines were dropped: postlogd is too slow",
 	    (unsigned long long)dropped);
 	dropped = 0;
-	put_line(LOG_LEVEL_WARNING, slice_new(text, (size_t)len));
+	put_line(LOG_LEVEL_WARNING, tag, slice_new(text, (size_t)len));
 	close_datagram();
 }
 
@@ -170,7 +170,16 @@ static void format_line(enum log_level level, const char *format, va_list args)
 	if (len < 0)
 		len = 0;
 	len += prefix;
-	line(level, text, len > LINE_LIMIT ? LINE_LIMIT : (size_t)len);
+	line(level, tag, text, len > LINE_LIMIT ? LINE_LIMIT : (size_t)len);
+}
+
+void log_as(enum log_level level, const char *as_tag, struct slice text)
+{
+	char copy[LINE_LIMIT + 1];
+	int len = snprintf(copy, sizeof(copy), "%s%.*s", prefixes[level],
+	    (int)(text.len < LINE_LIMIT ? text.len : LINE_LIMIT), text.data);
+
+	line(level, as_tag, copy, len > LINE_LIMIT ? LINE_LIMIT : (size_t)len);
 }
 
 static void panic_line(const char *text)
@@ -182,7 +191,7 @@ static void panic_line(const char *text)
 		len = LINE_LIMIT;
 	if (socket_fd == -1)
 		return;
-	line(LOG_LEVEL_PANIC, copy, (size_t)len);
+	line(LOG_LEVEL_PANIC, tag, copy, (size_t)len);
 	log_close();
 }
 

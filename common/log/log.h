@@ -40,6 +40,8 @@ void log_close(void);
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One line under another tag than ours: "postfix/postlog". */
+void log_as(enum log_level, const char *as_tag, struct slice text);
 /* Says it and ends the process with status 1. Never for bad input, only at start. */
 _Noreturn void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -50,15 +52,18 @@ enum log_kind {
 	LOG_DISCONNECT, /* disconnect from {client}{commands} */
 	LOG_CLIENT,	/* {id}: client={client} ... */
 	LOG_REJECT,	/* {id}: reject: {stage} from {client}: {reply}; ... (from: with its < >) */
-	LOG_SESSION_LOST, /* lost connection|timeout|too many errors after {stage} ... */
-	LOG_MESSAGE_ID,	  /* {id}: [{resent}]message-id={message_id} */
-	LOG_QUEUE_ACTIVE, /* {id}: from=<{sender}>, size={size}, nrcpt={nrcpt} (queue active) */
-	LOG_DELIVERY,	  /* {id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}... */
-	LOG_EXPIRED,	  /* {id}: from=<{sender}>, status={status}, returned to sender */
-	LOG_REMOVED,	  /* {id}: removed */
-	LOG_HELD,	  /* {id}: placed on hold[: {why}] */
-	LOG_NOTIFICATION, /* {id}: {what} notification: {notice} */
-	LOG_PICKUP,	  /* {id}: uid={uid} from=<{sender}>[ orig_id={orig_id}] */
+	LOG_SESSION_LOST,  /* lost connection|timeout|too many errors after {stage} ... */
+	LOG_MESSAGE_ID,	   /* {id}: [{resent}]message-id={message_id} */
+	LOG_QUEUE_ACTIVE,  /* {id}: from=<{sender}>, size={size}, nrcpt={nrcpt} (queue active) */
+	LOG_DELIVERY,	   /* {id}: to=<{to}>[, orig_to=<{orig_to}>], relay={relay}... */
+	LOG_EXPIRED,	   /* {id}: from=<{sender}>, status={status}, returned to sender */
+	LOG_REMOVED,	   /* {id}: removed */
+	LOG_HELD,	   /* {id}: placed on hold[: {why}] */
+	LOG_RELEASED,	   /* {id}: released from hold */
+	LOG_REQUEUED,	   /* {id}: requeued */
+	LOG_FORCE_EXPIRED, /* {id}: expired */
+	LOG_NOTIFICATION,  /* {id}: {what} notification: {notice} */
+	LOG_PICKUP,	   /* {id}: uid={uid} from=<{sender}>[ orig_id={orig_id}] */
 	LOG_KINDS
 };
 

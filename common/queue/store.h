@@ -82,7 +82,8 @@ struct store_status {
 /* What a message can be marked with, for good. At most 8 bits; their values are on disks. */
 enum store_mark_bit {
 	STORE_WARNED = 1, /* the notice of delay was sent */
-	STORE_EXPIRE = 2  /* an administrator wants it returned */
+	STORE_EXPIRE = 2, /* an administrator wants it returned */
+	STORE_REQUEUE = 4 /* ... wants it admitted once more */
 };
 
 /* What is known of each message without touching the disk. */

@@ -26,6 +26,7 @@ static const struct sandbox_row rows[] = {
 	{ "qmgr", OWNER_QUEUE, ROOT_QUEUE, FILES_QUEUE, .writes_files = true, .threads = true,
 	    .does = "the queue's files" },
 	{ "showq", OWNER_QUEUE, ROOT_EMPTY, .does = "what qmgr lists" },
+	{ "flush", OWNER_QUEUE, ROOT_EMPTY, .does = "orders for qmgr" },
 	{ "local", OWNER_MAIL, ROOT_EMPTY, .does = "alias tables; its monitor acts" },
 	{ "error", OWNER_MAIL, ROOT_EMPTY, .does = "nothing" },
 	{ "discard", OWNER_MAIL, ROOT_EMPTY, .does = "nothing" },

@@ -31,7 +31,7 @@ def make_map(path, text, *options, table="hash"):
     return run("postmap", *options, f"{table}:{path}")
 
 
-@pytest.mark.parametrize("program", ["postmap", "postalias", "newaliases", "postconf", "postqueue"])
+@pytest.mark.parametrize("program", ["postmap", "postalias", "newaliases", "postconf", "postqueue", "postsuper", "postcat", "postlog"])
 def test_help_goes_to_standard_output(program):
     result = run(program, "--help")
     assert result.returncode == 0
@@ -42,7 +42,7 @@ def test_help_goes_to_standard_output(program):
 @pytest.mark.parametrize("arguments", [
     ["postmap"], ["postmap", "-Z", "hash:x"], ["postmap", "-n", "hash:x"],
     ["postmap", "-s", "-q", "k", "hash:x"], ["postalias"], ["newaliases", "x"], ["postconf", "-Z"],
-    ["postconf", "-d", "-n"], ["postqueue"], ["postqueue", "-f"], ["postqueue", "-p", "-j"]])
+    ["postconf", "-d", "-n"], ["postqueue"], ["postqueue", "-f", "-i"], ["postqueue", "-p", "-j"], ["postcat"]])
 def test_a_wrong_command_line_gets_the_usage_and_64(arguments):
     result = run(*arguments)
     assert result.returncode == 64
@@ -292,5 +292,8 @@ def test_a_suite_that_is_down_is_said_to_be_down(etc):
     (etc / "queue").mkdir()
     postconf(etc, f"queue_directory={etc}/queue")
     listed = run("postqueue", "-c", str(etc), "-p")
-    assert listed.returncode == 69
-    assert "Queue report unavailable - mail system is down" in listed.stderr
+    assert "Mail system is down -- accessing queue directly" in listed.stderr
+    assert listed.returncode == 0 and listed.stdout == "Mail queue is empty\n"
+    flushed = run("postqueue", "-c", str(etc), "-f")
+    assert flushed.returncode == 69
+    assert "Cannot flush mail queue - mail system is down" in flushed.stderr

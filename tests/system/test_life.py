@@ -288,7 +288,7 @@ def test_a_taken_port_is_said(make_instance):
 def test_commands_explain_themselves():
     for program in sorted(BIN.iterdir()):
         if program.name in ("gatepost", "postfix", "postqueue", "postconf", "postmap", "postalias",
-                            "newaliases", "master"):
+                            "newaliases", "postsuper", "postcat", "postlog", "master"):
             done = run(program.name, "--help")
             assert "usage" in done.stdout.lower(), program.name
     for program in ("smtpd", "qmgr", "local"):

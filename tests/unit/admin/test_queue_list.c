@@ -7,17 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "admin/queue_list.h"
 #include "common/base/mem.h"
-
-/* showq is a program: its encoder is tested by taking the program in. */
-int showq_main(int argc, char **argv);
-#define main showq_main
-#include "qmgr/showq_main.c"
-#undef main
+#include "common/mail/queue_wire.h"
 
 /* Feeds the bytes in pieces of `step` and returns what was printed, on the heap; NULL when refused. */
 static char *listing(struct slice bytes, enum queue_list_form form, size_t step)
@@ -73,6 +70,7 @@ static struct buf queue_of_three(void)
 		    .id = { "4hXyz1234BCz3", 13 },
 		    .arrival_us = 1790000100000000,
 		    .size = 17,
+		    .expired = 1,
 		    .sender = { "m", 1 },
 		    .address = TEXTS({ "n", 1 }),
 		    .original = TEXTS({ "", 0 }),
@@ -83,10 +81,10 @@ static struct buf queue_of_three(void)
 	struct buf out = { 0 };
 	bool in_message = false;
 
-	put_start(&out);
+	queue_wire_start(&out);
 	for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
-		put_entry(&out, &entries[i], &in_message);
-	put_end(&out, in_message);
+		queue_wire_entry(&out, &entries[i], &in_message);
+	queue_wire_end(&out, in_message);
 	return out;
 }
 
@@ -104,7 +102,7 @@ static const char text_of_three[] =
     "                                                          (reason unavailable)\n"
     "                                               u@v\n"
     "\n"
-    "4hXyz1234BCz3           17 Mon Sep 21 14:15:00 m\n"
+    "4hXyz1234BCz3#          17 Mon Sep 21 14:15:00 m\n"
     "(rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr)\n"
     "                                               n\n"
     "\n"
@@ -121,7 +119,7 @@ static const char json_of_three[] =
     "\"v@y.z\", "
     "\"delay_reason\": \"a \\\"q\\\" \\\\ ?\"}, {\"address\": \"u@v\"}]}\n"
     "{\"queue_name\": \"deferred\", \"queue_id\": \"4hXyz1234BCz3\", \"arrival_time\": 1790000100, "
-    "\"message_size\": 17, \"forced_expire\": false, \"sender\": \"m\", "
+    "\"message_size\": 17, \"forced_expire\": true, \"sender\": \"m\", "
     "\"recipients\": [{\"address\": \"n\", \"delay_reason\": "
     "\"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\"}]}\n";
 
@@ -158,8 +156,8 @@ static void an_empty_queue_is_said_to_be_empty(void **state)
 	char *text;
 
 	(void)state;
-	put_start(&bytes);
-	put_end(&bytes, false);
+	queue_wire_start(&bytes);
+	queue_wire_end(&bytes, false);
 	text = listing(buf_slice(&bytes), LIST_TEXT, 1000);
 	assert_string_equal(text, "Mail queue is empty\n");
 	free(text);
@@ -228,9 +226,9 @@ static void the_wire_form_is_names_and_values_each_with_a_nul(void **state)
 	bool in_message = false;
 
 	(void)state;
-	put_start(&out);
-	put_entry(&out, &m, &in_message);
-	put_end(&out, in_message);
+	queue_wire_start(&out);
+	queue_wire_entry(&out, &m, &in_message);
+	queue_wire_end(&out, in_message);
 	assert_int_equal(out.len, sizeof(wanted) - 1);
 	assert_memory_equal(out.data, wanted, out.len);
 	buf_clear(&out);

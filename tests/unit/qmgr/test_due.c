@@ -25,6 +25,8 @@ struct store *store;
 static char order[200];
 static size_t wanted, active;
 static int64_t carried;
+static bool flushed, requeued;
+static uint64_t marks;
 
 unsigned service_draining(void)
 {
@@ -36,12 +38,22 @@ size_t message_count(void)
 	return active;
 }
 
+bool store_summary(struct store *s, struct slice id, struct store_summary *out)
+{
+	(void)s;
+	(void)id;
+	*out = (struct store_summary){ .marks = marks };
+	return true;
+}
+
 void message_load_and_activate(struct slice id, struct memory memory)
 {
 	size_t len = strlen(order);
 
 	snprintf(order + len, sizeof(order) - len, "%.*s ", (int)id.len, id.data);
 	carried = memory.arrival_boot_us;
+	flushed = memory.flushed;
+	requeued = memory.requeue;
 	if (--wanted == 0)
 		task_stop();
 }
@@ -98,12 +110,64 @@ static void a_full_active_queue_is_waited_for(void **state)
 	assert_string_equal(order, "later ");
 }
 
+static int64_t in_a_minute(void)
+{
+	return clock_wall_us() + 60 * 1000 * MS;
+}
+
+static void one_message_is_made_due(void **state)
+{
+	(void)state;
+	settings.maximal_backoff_time = 3600 * CLOCK_SECOND;
+	due_add(SLICE("other"), in_a_minute(), (struct memory){ 0 });
+	due_add(SLICE("this"), in_a_minute(), (struct memory){ .arrival_boot_us = 7 });
+	assert_false(due_now(SLICE("nobody"), true));
+	assert_true(due_now(SLICE("this"), true));
+	run_until(1);
+	assert_string_equal(order, "this ");
+	assert_int_equal(carried, 7);
+	assert_true(flushed);
+	assert_false(requeued);
+	assert_false(due_now(SLICE("this"), true));
+	due_forget(SLICE("this"));
+	due_forget(SLICE("other"));
+	assert_false(due_now(SLICE("other"), false));
+}
+
+static size_t flushed_count;
+
+static void flush(void *arg)
+{
+	(void)arg;
+	flushed_count = due_flush();
+}
+
+static void a_flush_makes_all_due_and_counts_for_one_round(void **state)
+{
+	(void)state;
+	due_add(SLICE("c"), in_a_minute(), (struct memory){ 0 });
+	due_add(SLICE("a"), in_a_minute(), (struct memory){ 0 });
+	due_add(SLICE("b"), in_a_minute(), (struct memory){ 0 });
+	marks = STORE_REQUEUE;
+	task_start("flush", flush, NULL);
+	run_until(3);
+	assert_int_equal(flushed_count, 3);
+	assert_string_equal(order, "a b c ");
+	assert_true(flushed);
+	assert_true(requeued);
+	due_add(SLICE("a"), 0, (struct memory){ .flushed = true });
+	run_until(1);
+	assert_false(flushed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_waits_comes_in_its_order),
 		cmocka_unit_test(a_wait_of_years_is_a_wrong_clock),
 		cmocka_unit_test(a_full_active_queue_is_waited_for),
+		cmocka_unit_test(one_message_is_made_due),
+		cmocka_unit_test(a_flush_makes_all_due_and_counts_for_one_round),
 	};
 
 	task_init();

@@ -35,7 +35,7 @@ struct store *store;
 /* --- what service.c and deliver.c would do -------------------------------------------------------- */
 
 static struct job *started[RCPTS];
-static size_t started_count, deferred_count;
+static size_t started_count, deferred_count, dropped_count;
 static char last_reason[200];
 
 static struct conf *conf;
@@ -70,6 +70,13 @@ void deliver_defer(struct job *job, struct slice dsn, struct slice why)
 	free(job);
 }
 
+void message_job_done(struct job *job)
+{
+	dropped_count++;
+	job->message->open_jobs--;
+	free(job);
+}
+
 /* --- messages ------------------------------------------------------------------------------------- */
 
 static struct message mail[LOG_SIZE];
@@ -78,7 +85,7 @@ static int reset(void **state)
 {
 	(void)state;
 	memset(mail, 0, sizeof(mail));
-	started_count = deferred_count = 0;
+	started_count = deferred_count = dropped_count = 0;
 	last_reason[0] = '\0';
 	return 0;
 }
@@ -148,6 +155,58 @@ static void a_deferred_transport_starts_nothing(void **state)
 	end_all();
 }
 
+static void a_flush_is_tried_by_a_deferred_transport(void **state)
+{
+	(void)state;
+	mail[1].memory.flushed = true;
+	for (int i = 0; i < 3; i++)
+		add(&mail[i], "parked", "one.example");
+	assert_int_equal(deferred_count, 2);
+	assert_int_equal(started_count, 1);
+	assert_ptr_equal(started[0]->message, &mail[1]);
+	end_all();
+}
+
+static void what_was_held_or_deleted_meanwhile_does_not_start(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		add(&mail[i], "smtp", "order.example");
+	assert_int_equal(started_count, 2);
+	mail[0].is_deleted = true; /* under way: it ends by itself */
+	mail[2].held = true;
+	mail[3].is_deleted = true;
+	end(0, false);
+	assert_int_equal(started_count, 3);
+	assert_ptr_equal(started[2]->message, &mail[4]);
+	assert_int_equal(dropped_count, 2);
+	assert_int_equal(deferred_count, 0);
+	end(1, false);
+	end(2, false);
+	assert_int_equal(schedule_busy(), 0);
+}
+
+static void a_flush_revives_what_is_dead(void **state)
+{
+	(void)state;
+	add(&mail[0], "smtp", "down.example");
+	add(&mail[1], "smtp", "down.example");
+	end(0, true);
+	end(1, true);
+	schedule_transport_failed(transport_find(SLICE("gone")), "mail transport unavailable");
+	add(&mail[2], "smtp", "down.example");
+	add(&mail[3], "gone", "x.example");
+	assert_int_equal(deferred_count, 2);
+	schedule_revive_all();
+	add(&mail[4], "smtp", "down.example");
+	add(&mail[5], "gone", "x.example");
+	assert_int_equal(deferred_count, 2);
+	assert_int_equal(started_count, 4);
+	end(2, false);
+	end(3, false);
+	assert_int_equal(schedule_busy(), 0);
+}
+
 static void a_dead_destination_is_put_off_alone(void **state)
 {
 	(void)state;
@@ -203,7 +262,7 @@ static void waiting_jobs_of_a_suspect_join_it(void **state)
 	mail[0].held = true;
 	end(2, false);
 	assert_int_equal(started_count, 3);
-	assert_int_equal(deferred_count, 2);
+	assert_int_equal(dropped_count, 2); /* without a word in the log */
 	assert_int_equal(mail[0].open_jobs, 0);
 }
 
@@ -320,6 +379,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(windows_hold_and_destinations_take_turns, reset),
 		cmocka_unit_test_setup(a_deferred_transport_starts_nothing, reset),
+		cmocka_unit_test_setup(a_flush_is_tried_by_a_deferred_transport, reset),
+		cmocka_unit_test_setup(what_was_held_or_deleted_meanwhile_does_not_start, reset),
+		cmocka_unit_test_setup(a_flush_revives_what_is_dead, reset),
 		cmocka_unit_test_setup(a_dead_destination_is_put_off_alone, reset),
 		cmocka_unit_test_setup(a_suspect_runs_alone, reset),
 		cmocka_unit_test_setup(waiting_jobs_of_a_suspect_join_it, reset),

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * queue_direct.h - the queue's store, opened by a command while the mail system is stopped. Contracts as
+ * in queue_access.h; these calls block.
+ */
+#ifndef GP_QUEUE_DIRECT_H
+#define GP_QUEUE_DIRECT_H
+
+#include "admin/queue_access.h"
+
+struct queue_direct;
+
+struct queue_direct *queue_direct_open(struct conf *);
+void queue_direct_close(struct queue_direct *);
+uint64_t queue_direct_order(struct queue_direct *, const struct msg_queue_order *, uint64_t *error);
+bool queue_direct_read(struct queue_direct *, struct slice id, const struct queue_reader *,
+    const char **why);
+void queue_direct_list(struct queue_direct *,
+    void (*entry)(void *arg, const struct msg_list_entry *), void *arg);
+
+#endif
