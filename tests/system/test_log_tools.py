@@ -82,7 +82,7 @@ TRANSACTIONS = [
     ("d@sender.example", [RELAY]),
     ("d@sender.example", [RELAY, UNKNOWN, MOVED]),
     ("a@sender.example", [UNKNOWN, HERE, RELAY]),
-    ("a@sender.example", [HERE, UNKNOWN, LATER, GONE, THROWN, MOVED]),
+    (LOCAL, [HERE, UNKNOWN, LATER, GONE, THROWN, MOVED]),
 ] * 3
 
 
