@@ -112,7 +112,7 @@ class Peer:
 
 
 class Postfix(Peer):
-    name = "Postfix"
+    name, refusal = "Postfix", "User unknown in virtual mailbox table"
 
     def __init__(self, directory, names, **settings):
         super().__init__(directory, names)
@@ -141,7 +141,7 @@ class Postfix(Peer):
 
 
 class Exim(Peer):
-    name = "Exim"
+    name, refusal = "Exim", "not here"
 
     def __init__(self, directory, names):
         super().__init__(directory, names)
@@ -197,7 +197,7 @@ maildir:
 
 
 class Dovecot(Peer):
-    name = "Dovecot"
+    name, refusal = "Dovecot", "User doesn't exist"
 
     def __init__(self, directory, names):
         super().__init__(directory, names)
