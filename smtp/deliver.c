@@ -34,19 +34,25 @@ static bool has_open(const struct delivery *d)
 	return false;
 }
 
-/* For all that are open. */
+/* For all that are open. That one next hop is hopeless ends nothing while another may still do. */
 static void set_last(struct delivery *d, const struct verdict *v)
 {
-	for (size_t i = 0; i < d->m->index.count; i++)
-		if (!d->targets[i].is_done)
-			d->targets[i].last = *v;
+	for (size_t i = 0; i < d->m->index.count; i++) {
+		struct target *t = &d->targets[i];
+
+		if (!t->is_done &&
+		    !(v->outcome == OUTCOME_BOUNCED && t->last.outcome == OUTCOME_DEFERRED))
+			t->last = *v;
+	}
 }
 
-static void settle_all(struct delivery *d)
+/* v: for all that are open; NULL: what was said to each last. */
+static void settle_all(struct delivery *d, const struct verdict *v)
 {
 	for (size_t i = 0; i < d->m->index.count; i++)
 		if (!d->targets[i].is_done)
-			delivery_settle(d, i, &d->targets[i].last, SUCCESS_DELIVERED);
+			delivery_settle(d, i, v != NULL ? v : &d->targets[i].last,
+			    SUCCESS_DELIVERED);
 }
 
 /* Why the next host gets it too. */
@@ -143,11 +149,10 @@ static void try_host(struct search *s, const struct host *h)
 	}
 	if (!connected)
 		log_info("%.*s", (int)v.text.len, v.text.data);
-	set_last(s->d, &v);
-	if (v.outcome == OUTCOME_BOUNCED) {
-		s->d->greeted = true;
-		settle_all(s->d);
-	}
+	if (v.outcome == OUTCOME_BOUNCED)
+		settle_all(s->d, &v);
+	else
+		set_last(s->d, &v);
 }
 
 /* --- next hops ------------------------------------------------------------------------------------ */
@@ -194,13 +199,18 @@ static void try_list(struct search *s, struct slice list)
 	}
 }
 
+static void nobody_was_tried(struct delivery *d)
+{
+	for (size_t i = 0; i < d->m->index.count; i++)
+		if (!d->targets[i].is_done && d->targets[i].last.outcome == 0)
+			verdict_put(&d->targets[i].last, d->arena, "4.3.5",
+			    "there is no next hop to try");
+}
+
 void deliver_run(struct delivery *d)
 {
 	struct search *s = arena_alloc(d->arena, sizeof(*s));
-	struct verdict none;
 
-	verdict_put(&none, d->arena, "4.3.5", "there is no next hop to try");
-	set_last(d, &none);
 	s->d = d;
 	s->pool = pool_enter(d->m->nexthop);
 	try_pool(s);
@@ -216,7 +226,8 @@ void deliver_run(struct delivery *d)
 	if (s->opening)
 		pool_opened(s->pool, NULL);
 	pool_leave(s->pool);
+	nobody_was_tried(d);
 	d->out.destination_down = has_open(d) && !d->greeted &&
 	    d->targets[0].last.outcome != OUTCOME_BOUNCED;
-	settle_all(d);
+	settle_all(d, NULL);
 }

@@ -135,8 +135,9 @@ struct session *pool_take(struct pool *p)
 	int rc = 0;
 
 	while ((s = take_idle(p)) == NULL) {
-		if (!client_settings.connection_cache_on_demand || p->sessions == 0 || rc == -1 ||
-		    p->waiting >= p->sessions * POOL_QUEUE || p->failures != failures)
+		if (is_draining || !client_settings.connection_cache_on_demand ||
+		    p->sessions == 0 || rc == -1 || p->waiting >= p->sessions * POOL_QUEUE ||
+		    p->failures != failures)
 			return NULL;
 		p->waiting++;
 		rc = task_list_wait(&p->waiters, until);

@@ -18,8 +18,8 @@ void delivery_settle(struct delivery *d, size_t at, const struct verdict *v, enu
 	struct delivery_times times = { d->start_us, d->connected_us, clock_wall_us(), v->use };
 	struct msg_outcomes *out = &d->out;
 
-	/* Without a connection all the time went into trying to have one. */
-	if (v->relay.len == 0)
+	/* Without a session all the time went into trying to have one. */
+	if (v->relay.len == 0 || times.connected_us == 0)
 		times.connected_us = times.end_us;
 	d->targets[at].is_done = true;
 	out->outcome.items[at] = v->outcome;

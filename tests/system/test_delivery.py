@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from conftest import USER, needs_root, run, wait_until
+from conftest import USER, free_port, needs_root, run, wait_until
 
 MESSAGE = "From: <s@example.com>\r\nSubject: {}\r\n\r\nFrom here\r\n.dot\r\n"
 
@@ -201,7 +201,7 @@ def test_virtual_aliases_and_transports(make_instance):
 
 
 def test_deferred_mail_is_listed_and_tried_again(make_instance):
-    instance = make_instance(minimal_backoff_time="1s", transport_retry_time="1s").start()
+    instance = make_instance(minimal_backoff_time="1s", transport_retry_time="1s", default_transport="nowhere").start()
     queue_id = instance.send(MESSAGE.format("later"), to="x@remote.example")
     lines = instance.wait_log(rf"{queue_id}: to=<x@remote.example>, .*status=deferred "
                               r"\(mail transport unavailable\)", 2)
@@ -210,7 +210,8 @@ def test_deferred_mail_is_listed_and_tried_again(make_instance):
     assert queue_id in listing and "x@remote.example" in listing
 
 
-def test_what_waits_for_its_next_attempt_is_listed_as_deferred(instance):
+def test_what_waits_for_its_next_attempt_is_listed_as_deferred(make_instance):
+    instance = make_instance(default_transport=f"smtp:[127.0.0.1]:{free_port()}").start()
     queue_id = instance.send(MESSAGE.format("later"), to="x@remote.example")
     instance.wait_log(f"{queue_id}: to=<x@remote.example>, .*status=deferred")
     wait_until("the end of its round", lambda: '"queue_name": "deferred"' in
@@ -219,7 +220,7 @@ def test_what_waits_for_its_next_attempt_is_listed_as_deferred(instance):
 
 def test_expiry(make_instance):
     instance = make_instance(minimal_backoff_time="1s", transport_retry_time="1s",
-                             maximal_queue_lifetime="1s").start()
+                             maximal_queue_lifetime="1s", default_transport="nowhere").start()
     queue_id = instance.send(MESSAGE.format("old"), to="x@remote.example")
     instance.wait_log(f"{queue_id}: from=<sender@example.com>, status=expired, returned to sender")
     instance.wait_log(f"{queue_id}: placed on hold")

@@ -243,6 +243,20 @@ def test_the_next_host_is_tried(relay):
         assert (busy.connections, len(some.messages), len(good.messages)) == (1, 1, 1)
 
 
+def test_a_next_hop_that_is_ourselves(relay):
+    """Alone it is an error; beside another that may do, it ends nothing."""
+    loop = "[127.0.0.1]:25"
+    with Sink(session=RefuseSome) as sink:
+        good = f"[127.0.0.1]:{sink.port}"
+        instance = relay(sink, transport_maps=f"inline:{{ {{a.example = smtp:{loop}}}, {{b.example = smtp:{loop} {good}}}, "
+                                              f"{{c.example = smtp:{good} {loop}}} }}")
+        queue_id = instance.send(to=["r@a.example", "r@b.example", "later@c.example"])
+        instance.wait_log(rf"{queue_id}: to=<r@a.example>, relay=none, .*dsn=5.4.6, status=bounced "
+                          r"\(mail for 127.0.0.1 loops back to myself\)")
+        instance.wait_log(rf"{queue_id}: to=<r@b.example>, .*status=sent")
+        instance.wait_log(rf"{queue_id}: to=<later@c.example>, .*status=deferred \(host .* said: 450 4.2.0 busy")
+
+
 def test_a_fallback_relay(relay):
     with Sink() as sink:
         instance = relay(free_port(), smtp_fallback_relay=f"[127.0.0.1]:{sink.port}")
