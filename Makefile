@@ -9,6 +9,20 @@ SANITIZE ?=
 WERROR ?=
 SECONDS ?= 60
 
+# Where `make install` puts things; programs know these places too. DESTDIR goes before all of them.
+prefix ?= /usr
+sbindir ?= $(prefix)/sbin
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib
+daemondir ?= $(libdir)/gatepost
+mandir ?= $(prefix)/share/man
+datadir ?= $(prefix)/share/gatepost
+sysconfdir ?= /etc
+confdir ?= $(sysconfdir)/gatepost
+queuedir ?= /var/spool/gatepost
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+
 ifeq ($(SANITIZE),)
 BUILD ?= build
 HARDENING = -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
@@ -43,6 +57,9 @@ PROGRAMS = $(patsubst %_main.c,$(BUILD)/bin/%,$(notdir $(MAINS)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+PLACES = -DCOMMAND_DIRECTORY='"$(sbindir)"' -DUSER_DIRECTORY='"$(bindir)"' -DDAEMON_DIRECTORY='"$(daemondir)"' \
+	-DCONFIG_DIRECTORY='"$(confdir)"' -DQUEUE_DIRECTORY='"$(queuedir)"'
+
 # Written when they changed; what depends on them is then built anew. -Werror is no such change.
 define remember
 ifneq "$$(file <$(BUILD)/$(1))" "$(strip $(2))"
@@ -51,12 +68,17 @@ $$(file >$(BUILD)/$(1),$(strip $(2)))
 endif
 endef
 $(eval $(call remember,flags,$(ALL_CFLAGS) $(LINK)))
+$(eval $(call remember,places,$(sbindir) $(bindir) $(daemondir) $(confdir) $(queuedir)))
 $(eval $(call remember,sources,$(sort $(wildcard common/*/*.c $(PROGRAM_FOLDERS:%=%/*.c)))))
 
 # Begins a recipe's line: one short line a step; make V=1 shows the commands.
 step = $(if $(V),,@echo "  $(1)" && )
 
-all: $(PROGRAMS) $(if $(filter %/gatepost,$(PROGRAMS)),$(BUILD)/bin/postfix $(BUILD)/bin/mailq)
+# Second names of programs, as Postfix has them.
+second_name = $(if $(filter %/$(2),$(PROGRAMS)),$(1))
+SECOND_NAMES = $(call second_name,postfix,gatepost) $(call second_name,mailq,sendmail)
+
+all: $(PROGRAMS) $(SECOND_NAMES:%=$(BUILD)/bin/%)
 
 $(BUILD)/bin/postfix: | $(BUILD)/bin/gatepost
 	@ln -sf gatepost $@
@@ -69,6 +91,8 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 
 # glibc's fortified longjmp aborts a jump between stacks.
 $(BUILD)/obj/common/task/switch.o: EXTRA_switch = -U_FORTIFY_SOURCE
+$(BUILD)/obj/common/conf/parameters.o: EXTRA_parameters = $(PLACES)
+$(BUILD)/obj/common/conf/parameters.o: $(BUILD)/places
 
 define archive_rule
 $(call archive,$(1)): $(call objects,$(call folder_sources,$(1))) $(BUILD)/sources
@@ -87,9 +111,12 @@ $(foreach m,$(MAINS),$(eval $(call program_rule,$(m))))
 
 # The page with the list of all parameters in it.
 all: $(BUILD)/man/main.cf.5
-$(BUILD)/man/main.cf.5: docs/main.cf.5 common/conf/parameters.def scripts/parameter-list
+$(BUILD)/man/main.cf.5: docs/main.cf.5 common/conf/parameters.def scripts/parameter-list $(BUILD)/places
 	@mkdir -p $(@D)
-	$(call step,MAN $@)scripts/parameter-list common/conf/parameters.def >$@.list
+	@sed -e 's|COMMAND_DIRECTORY|"$(sbindir)"|; s|USER_DIRECTORY|"$(bindir)"|; s|DAEMON_DIRECTORY|"$(daemondir)"|' \
+		-e 's|CONFIG_DIRECTORY|"$(confdir)"|; s|QUEUE_DIRECTORY|"$(queuedir)"|; s|" "||' \
+		common/conf/parameters.def >$@.def
+	$(call step,MAN $@)scripts/parameter-list $@.def >$@.list
 	@sed '/^\.\\" make puts/r $@.list' docs/main.cf.5 >$@.new
 	@mv $@.new $@
 
@@ -164,7 +191,7 @@ bench-quick: deps deps-test all
 	/usr/bin/python3 bench/bench.py --build "$(abspath $(BUILD))"
 
 lint: deps deps-lint check-layers
-	scripts/lint $(DIALECT)
+	scripts/lint $(DIALECT) $(PLACES)
 
 format-check: deps-lint
 	clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
@@ -172,10 +199,25 @@ format-check: deps-lint
 format: deps-lint
 	clang-format -i $$(git ls-files '*.c' '*.h')
 
+# A program with a page in section 1 is a command, any other is run by master.
+INSTALLED_COMMANDS = $(foreach p,$(notdir $(PROGRAMS)),$(if $(wildcard docs/$(p).1),$(p)))
+INSTALLED_SERVICES = $(filter-out $(INSTALLED_COMMANDS),$(notdir $(PROGRAMS)))
+installation = DESTDIR='$(DESTDIR)' FORCE='$(FORCE)' build='$(BUILD)' sbindir='$(sbindir)' bindir='$(bindir)' \
+	libdir='$(libdir)' daemondir='$(daemondir)' mandir='$(mandir)' datadir='$(datadir)' sysconfdir='$(sysconfdir)' \
+	confdir='$(confdir)' queuedir='$(queuedir)' unitdir='$(unitdir)' sysusersdir='$(sysusersdir)' \
+	commands='$(INSTALLED_COMMANDS)' services='$(INSTALLED_SERVICES)' second_names='$(SECOND_NAMES)'
+
+install: all
+	@$(installation) scripts/install
+
+# The configuration, the queue, users and groups stay.
+uninstall:
+	@$(installation) scripts/install --remove
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit-tests fuzz-targets check check-unit check-bad-stores check-system check-layers deps deps-test \
+.PHONY: all install uninstall unit-tests fuzz-targets check check-unit check-bad-stores check-system check-layers deps deps-test \
 	deps-fuzz deps-lint run stop fuzz bench-quick lint format format-check clean $(UNIT_RUNS)
 .SECONDARY:
 

@@ -63,7 +63,7 @@ const char *command_config_path(const char *option)
 
 	if (option != NULL)
 		return option;
-	return named != NULL && named[0] != '\0' ? named : "/etc/gatepost";
+	return named != NULL && named[0] != '\0' ? named : conf_default_path();
 }
 
 void command_report(void *arg, enum conf_severity severity, const char *file, unsigned line,
@@ -82,14 +82,20 @@ void command_report(void *arg, enum conf_severity severity, const char *file, un
 		log_error("%s%s: %s", file, place, text);
 }
 
+void command_open_directory(const char *path)
+{
+	if (config_directory == -1)
+		config_directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (config_directory == -1)
+		command_fail(1, "open %s: %s; -c DIR names the directory of main.cf", path,
+		    strerror(errno));
+}
+
 struct conf *command_conf(const char *path, bool loud)
 {
 	struct conf *conf;
 
-	config_directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (config_directory == -1)
-		command_fail(1, "open %s: %s; -c DIR names the directory of main.cf", path,
-		    strerror(errno));
+	command_open_directory(path);
 	conf = conf_load(config_directory, path, command_report, &loud);
 	if (conf == NULL)
 		command_fail(1, "%s/main.cf can't be used", path);

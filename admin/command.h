@@ -31,6 +31,8 @@ const char *command_config_path(const char *option);
 /* Opens it and reads main.cf; ends the process with a message when that fails. loud: warnings of
  * main.cf are shown too. */
 struct conf *command_conf(const char *path, bool loud);
+/* The first part of that alone. */
+void command_open_directory(const char *path);
 /* Letters and digits, as many as an id may have. */
 bool command_is_queue_id(struct slice);
 /* root, or the user that the queue belongs to. */
@@ -38,7 +40,7 @@ bool command_is_owner(struct conf *);
 /* Ends the program with 77 unless the caller is root, queue_owner, or has his name in the parameter's list.
  * to_do: "view the mail queue". */
 void command_authorized(struct conf *, const char *parameter, const char *to_do);
-int command_config_directory(void); /* descriptor of the directory that command_conf opened */
+int command_config_directory(void); /* descriptor of the directory that they opened */
 /* A conf_report that writes to standard error through the log. arg: NULL: errors only. */
 void command_report(void *arg, enum conf_severity, const char *file, unsigned line,
     const char *text);

@@ -12,7 +12,8 @@ _Noreturn void give_up(const char *format, ...) __attribute__((format(printf, 1,
 /* gatepost init DIR [--port N]. Returns the exit status. */
 int gatepost_init(int argc, char **argv);
 
-/* The directory that our programs are in; on the heap. */
+/* The directories that commands and that master and the services are in; on the heap. */
+char *command_directory(void);
 char *program_directory(void);
 
 #endif

@@ -92,7 +92,7 @@ static const char *own_name(void)
 static void write_main_cf(int etc, const char *directory)
 {
 	struct buf text = { 0 };
-	char *programs = program_directory();
+	char *programs = program_directory(), *commands = command_directory();
 
 	buf_printf(&text,
 	    "# A private instance of Gatepost, below %s.\n"
@@ -103,7 +103,7 @@ static void write_main_cf(int etc, const char *directory)
 	    "maillog_file_prefixes = %s/log /dev/stdout\n"
 	    "command_directory = %s\n"
 	    "daemon_directory = %s\n",
-	    directory, directory, directory, directory, directory, directory, programs, programs);
+	    directory, directory, directory, directory, directory, directory, commands, programs);
 	buf_printf(&text,
 	    "alias_maps = hash:%s/etc/aliases\n"
 	    "alias_database = $alias_maps\n\n"
@@ -122,6 +122,7 @@ static void write_main_cf(int etc, const char *directory)
 		    user, user, user, user, user, user);
 	}
 	write_file(etc, "main.cf", &text);
+	free(commands);
 	free(programs);
 }
 
@@ -170,8 +171,8 @@ static void write_aliases(int etc)
 
 static void build_aliases(const char *directory)
 {
-	char *programs = program_directory();
-	char *program = mem_printf("%s/newaliases", programs),
+	char *commands = command_directory();
+	char *program = mem_printf("%s/newaliases", commands),
 	     *etc = mem_printf("%s/etc", directory);
 	const char *argv[] = { program, "-c", etc, NULL };
 
@@ -179,7 +180,7 @@ static void build_aliases(const char *directory)
 		give_up("%s failed; the instance lacks its alias table", program);
 	free(program);
 	free(etc);
-	free(programs);
+	free(commands);
 }
 
 static char *absolute(const char *path)

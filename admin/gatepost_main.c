@@ -55,13 +55,25 @@ void give_up(const char *format, ...)
 	exit(1);
 }
 
-char *program_directory(void)
+char *command_directory(void)
 {
 	char *directory = io_own_directory();
 
 	if (directory == NULL)
 		give_up("/proc/self/exe: %s", strerror(errno));
 	return directory;
+}
+
+/* Without ../ in it: it is shown, and written into main.cf. */
+char *program_directory(void)
+{
+	char *found = conf_own_programs(), *whole = realpath(found, NULL);
+
+	if (whole == NULL)
+		give_up("%s: %s; this is where master and the services should be", found,
+		    strerror(errno));
+	free(found);
+	return whole;
 }
 
 static void usage(FILE *out)
@@ -77,8 +89,8 @@ static void usage(FILE *out)
 	    "  check            say what is wrong with the configuration\n"
 	    "  status           processes, and what protects them\n"
 	    "  init DIR [--port N]  make a private instance below DIR\n"
-	    "  -c DIR           the directory of main.cf (default $MAIL_CONFIG or /etc/gatepost)\n",
-	    name);
+	    "  -c DIR           the directory of main.cf (default $MAIL_CONFIG or %s)\n",
+	    name, conf_default_path());
 }
 
 /* --- the configuration ---------------------------------------------------------------------------- */
@@ -353,7 +365,7 @@ int main(int argc, char **argv)
 		name = "postfix";
 	config_path = getenv("MAIL_CONFIG");
 	if (config_path == NULL || *config_path == '\0')
-		config_path = "/etc/gatepost";
+		config_path = conf_default_path();
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		usage(stdout);
 		return 0;

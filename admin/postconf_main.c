@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * postconf_main.c - shows and changes main.cf.
+ * postconf_main.c - shows and changes main.cf and master.cf: the command line.
  *
  * Other programs read what it prints: "name = value", and "name =" for an empty value.
  */
@@ -9,263 +9,243 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "admin/command.h"
+#include "admin/postconf.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/dict/dict.h"
-#include "common/log/log.h"
 
-static const char usage[] = "postconf [-dhHnx] [-c config_dir] [-o name=value] [name...]\n"
-			    "       postconf [-e] [-c config_dir] name=value...\n"
-			    "       postconf -m\n"
-			    "  -d  show defaults instead of what main.cf says\n"
-			    "  -n  show only what main.cf sets\n"
-			    "  -x  expand $names in values\n"
-			    "  -h  show values without names\n"
-			    "  -H  show names without values\n"
-			    "  -o  show what this setting would do\n"
-			    "  -e  change main.cf\n"
-			    "  -m  list the types of lookup tables\n"
-			    "  -c  the directory of main.cf\n";
+static const char usage[] =
+    "postconf [-dfhHjnpqx] [-c config_dir] [-C class,...] [-o name=value] [name...]\n"
+    "       postconf [-ep] [-c config_dir] name=value...\n"
+    "       postconf -X|-# [-p] [-c config_dir] name...\n"
+    "       postconf -M [-fjqx] [-c config_dir] [-o name=value] [service[/type]...]\n"
+    "       postconf -M [-e] [-c config_dir] service/type=value...\n"
+    "       postconf -M -X|-# [-c config_dir] service/type...\n"
+    "       postconf -F [-fhHjqx] [-c config_dir] [-o name=value] [service[/type[/field]]...]\n"
+    "       postconf -F [-e] [-c config_dir] service/type/field=value...\n"
+    "       postconf -P [-fhHjqx] [-c config_dir] [-o name=value] [service[/type[/name]]...]\n"
+    "       postconf -P [-e] [-c config_dir] service/type/name=value...\n"
+    "       postconf -P -X [-c config_dir] service/type/name...\n"
+    "       postconf -a|-A|-l|-m\n"
+    "  -p  main.cf (if nothing else is said)\n"
+    "  -M  rows of master.cf\n"
+    "  -F  single columns of master.cf\n"
+    "  -P  the -o values of master.cf\n"
+    "  -e  change (may be left out when there is a =)\n"
+    "  -X  remove\n"
+    "  -#  make a comment\n"
+    "  -d  show defaults instead of what main.cf says\n"
+    "  -n  show only what main.cf sets\n"
+    "  -C  show only names of these classes: builtin, service, user, all\n"
+    "  -x  expand $names in values\n"
+    "  -o  show what this setting would do\n"
+    "  -h  show values without names\n"
+    "  -H  show names without values\n"
+    "  -f  fold long lines\n"
+    "  -j  show one JSON object a line\n"
+    "  -q  no warnings\n"
+    "  -a  list what AUTH of the server can use\n"
+    "  -A  list what AUTH of the client can use\n"
+    "  -l  list the ways to lock a mailbox\n"
+    "  -m  list the types of lookup tables\n"
+    "  -c  the directory of main.cf and master.cf\n";
 
-enum { OVERRIDES_MOST = 64 };
+/* --- lists ---------------------------------------------------------------------------------------- */
 
-struct command {
-	const char *config;
-	bool defaults, explicit, expand, only_values, only_names, edit, types;
-	const char *overrides[OVERRIDES_MOST];
-	size_t overrides_count;
-	struct conf *conf;
-};
-
-/* --- names ---------------------------------------------------------------------------------------- */
-
-struct names {
-	const char **items;
-	size_t count;
-};
-
-static void add_name(struct names *names, const char *name)
-{
-	names->items = mem_resize_array(names->items, names->count + 1, sizeof(*names->items));
-	names->items[names->count++] = name;
-}
-
-static void add_explicit(void *arg, const char *name, const char *value)
-{
-	(void)value;
-	add_name(arg, name);
-}
-
-static int compare_names(const void *a, const void *b)
+static int compare_words(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* All that there is to show, sorted, each once. */
-static void collect_names(const struct command *c, struct names *names)
+static void show_types(const struct postconf *c)
 {
-	size_t count, kept = 0;
-	const struct conf_parameter *rows = conf_parameters(&count);
+	const char **sorted;
+	size_t count = 0;
 
-	for (size_t i = 0; i < count && !c->explicit; i++)
-		add_name(names, rows[i].name);
-	conf_each_explicit(c->conf, add_explicit, names);
-	if (names->count == 0)
-		return;
-	qsort(names->items, names->count, sizeof(*names->items), compare_names);
-	for (size_t i = 0; i < names->count; i++)
-		if (i == 0 || strcmp(names->items[i], names->items[kept - 1]) != 0)
-			names->items[kept++] = names->items[i];
-	names->count = kept;
-}
-
-/* --- showing -------------------------------------------------------------------------------------- */
-
-/* The value as written or the default as the table has it; NULL: there is no such parameter. */
-static const char *value_of(const struct command *c, const char *name)
-{
-	const char *value = c->expand ? NULL : conf_explicit(c->conf, name);
-	size_t count;
-	const struct conf_parameter *rows;
-
-	if (value != NULL)
-		return value;
-	value = conf_text(c->conf, name);
-	if (c->expand || value == NULL)
-		return value;
-	rows = conf_parameters(&count);
+	(void)c;
+	while (dict_types()[count] != NULL)
+		count++;
+	sorted = mem_alloc_array(count, sizeof(*sorted));
+	memcpy(sorted, dict_types(), count * sizeof(*sorted));
+	qsort(sorted, count, sizeof(*sorted), compare_words);
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(rows[i].name, name) == 0 && rows[i].fallback[0] != '\0')
-			return rows[i].fallback;
-	return value; /* empty, or found out on this system */
+		puts(sorted[i]);
+	free(sorted);
 }
 
-/* On one line, as Postfix shows it: a run of blanks is one. */
-static void show_value(const char *value)
+static void show_locks(const struct postconf *c)
 {
-	struct slice rest = slice_of(value), word;
-	bool first = true;
-
-	for (; text_next_word(&rest, " \t\r\n", &word); first = false)
-		printf("%s%.*s", first ? "" : " ", (int)word.len, word.data);
-	putchar('\n');
+	(void)c;
+	puts("flock\nfcntl\ndotlock");
 }
 
-static void show(const struct command *c, const char *name)
+/* There is no AUTH yet, so the list is empty, as that of a Postfix without it. */
+static void show_auth(const struct postconf *c)
 {
-	const char *value = value_of(c, name);
-
-	if (value == NULL) {
-		log_warning("%s: unknown parameter", name);
-		return;
-	}
-	if (c->explicit && conf_explicit(c->conf, name) == NULL)
-		return;
-	if (c->only_names) {
-		puts(name);
-		return;
-	}
-	if (!c->only_values)
-		printf("%s =%s", name, *value == '\0' ? "" : " ");
-	show_value(value);
-}
-
-static void load(struct command *c)
-{
-	const char *path = command_config_path(c->config);
-
-	c->conf = c->defaults ? conf_defaults(path) : command_conf(path, true);
-	for (size_t i = 0; i < c->overrides_count; i++)
-		if (!conf_override(c->conf, c->overrides[i], "-o", 0, command_report, NULL))
-			exit(1);
-}
-
-static void show_all(struct command *c, char **wanted)
-{
-	bool loud = true;
-	struct names names = { 0 };
-
-	load(c);
-	if (*wanted == NULL) {
-		collect_names(c, &names);
-		for (size_t i = 0; i < names.count; i++)
-			show(c, names.items[i]);
-		fflush(stdout);
-		if (!c->defaults)
-			conf_check(c->conf, command_report, &loud);
-	}
-	for (; *wanted != NULL; wanted++)
-		show(c, *wanted);
-	free(names.items);
-	conf_free(c->conf);
-}
-
-static void show_types(void)
-{
-	struct names names = { 0 };
-
-	for (const char *const *type = dict_types(); *type != NULL; type++)
-		add_name(&names, *type);
-	qsort(names.items, names.count, sizeof(*names.items), compare_names);
-	for (size_t i = 0; i < names.count; i++)
-		puts(names.items[i]);
-	free(names.items);
-}
-
-/* --- changing ------------------------------------------------------------------------------------- */
-
-static void edit(const struct command *c, char **assignments, size_t count)
-{
-	const char **names = mem_alloc_array(count, sizeof(*names));
-	const char **values = mem_alloc_array(count, sizeof(*values));
-	const char *path = command_config_path(c->config);
-
-	for (size_t i = 0; i < count; i++) {
-		struct slice text = slice_of(assignments[i]);
-		ptrdiff_t equal = slice_find(text, '=');
-
-		if (equal == -1)
-			command_fail(1, "missing '=' after attribute name: \"%s\"", assignments[i]);
-		names[i] = slice_dup(slice_trim(slice_part(text, 0, (size_t)equal)));
-		values[i] = slice_dup(slice_trim(slice_part(text, (size_t)equal + 1, text.len)));
-	}
-	conf_free(command_conf(path, false));
-	if (conf_edit(command_config_directory(), names, values, count) == -1)
-		command_fail(1, "edit %s/main.cf: %s", path,
-		    errno == EINVAL ? "a name must be one word, a value one line"
-				    : strerror(errno));
-	for (size_t i = 0; i < count; i++) {
-		free((char *)(uintptr_t)names[i]);
-		free((char *)(uintptr_t)values[i]);
-	}
-	free(names);
-	free(values);
+	(void)c;
 }
 
 /* --- the command line ----------------------------------------------------------------------------- */
 
-static void parse_options(struct command *c, int argc, char **argv)
+enum needs { NEEDS_NOTHING, NEEDS_NO_NAMES, NEEDS_NAMES };
+
+static const struct {
+	char object, action;
+	const char *also; /* options that have a meaning with these; -c has with all */
+	enum needs needs;
+	void (*run)(const struct postconf *);
+} forms[] = {
+	{ 'p', 0, "pdfhHjnqxCo", NEEDS_NOTHING, postconf_show_main_cf },
+	{ 'p', 'e', "p", NEEDS_NAMES, postconf_edit_main_cf },
+	{ 'p', 'X', "p", NEEDS_NAMES, postconf_drop_main_cf },
+	{ 'p', '#', "p", NEEDS_NAMES, postconf_drop_main_cf },
+	{ 'M', 0, "fjqxo", NEEDS_NOTHING, postconf_show_master_cf },
+	{ 'M', 'e', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'M', 'X', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'M', '#', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'F', 0, "fhHjqxo", NEEDS_NOTHING, postconf_show_master_cf },
+	{ 'F', 'e', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'P', 0, "fhHjqxo", NEEDS_NOTHING, postconf_show_master_cf },
+	{ 'P', 'e', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'P', 'X', "", NEEDS_NAMES, postconf_change_master_cf },
+	{ 'a', 0, "", NEEDS_NO_NAMES, show_auth },
+	{ 'A', 0, "", NEEDS_NO_NAMES, show_auth },
+	{ 'l', 0, "", NEEDS_NO_NAMES, show_locks },
+	{ 'm', 0, "", NEEDS_NO_NAMES, show_types },
+};
+
+static _Noreturn void refuse(const char *format, char a, char b)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), format, a, b);
+	command_usage(text);
+}
+
+static void choose(char *choice, char option)
+{
+	if (*choice != 0 && *choice != option)
+		refuse("specify one of -%c -%c", *choice, option);
+	*choice = option;
+}
+
+static void read_classes(struct postconf *c, const char *text)
+{
+	static const struct {
+		const char *word;
+		unsigned class;
+	} classes[] = { { "builtin", CLASS_BUILTIN }, { "service", CLASS_SERVICE },
+		{ "user", CLASS_USER }, { "all", CLASS_BUILTIN | CLASS_SERVICE | CLASS_USER } };
+	struct slice rest = slice_of(text), word;
+
+	while (text_next_word(&rest, ", \t", &word)) {
+		unsigned found = 0;
+
+		for (size_t i = 0; i < ARRAY_LENGTH(classes); i++)
+			if (slice_equal(word, slice_of(classes[i].word)))
+				found = classes[i].class;
+		if (found == 0)
+			command_usage("-C knows builtin, service, user and all");
+		c->classes |= found;
+	}
+}
+
+static void take_option(struct postconf *c, char option)
+{
+	switch (option) {
+	case 'c':
+		c->config = optarg;
+		return;
+	case 'C':
+		read_classes(c, optarg);
+		return;
+	case 'o':
+		if (c->overrides_count == POSTCONF_OVERRIDES_MOST)
+			command_usage("too many -o");
+		c->overrides[c->overrides_count++] = optarg;
+		return;
+	case '#':
+	case 'X':
+	case 'e':
+		choose(&c->action, option);
+		return;
+	case 'A':
+	case 'F':
+	case 'M':
+	case 'P':
+	case 'a':
+	case 'l':
+	case 'm':
+	case 'p':
+		choose(&c->object, option);
+		return;
+	case '?':
+		command_usage("bounce templates (-b, -t), TLS (-T) and -v are not part of this "
+			      "version");
+	}
+}
+
+/* given: which options there were. */
+static void parse_options(struct postconf *c, int argc, char **argv, bool given[128])
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:dehHmno:x")) != -1) {
-		switch (option) {
-		case 'c':
-			c->config = optarg;
-			break;
-		case 'd':
-			c->defaults = true;
-			break;
-		case 'e':
-			c->edit = true;
-			break;
-		case 'h':
-			c->only_values = true;
-			break;
-		case 'H':
-			c->only_names = true;
-			break;
-		case 'm':
-			c->types = true;
-			break;
-		case 'n':
-			c->explicit = true;
-			break;
-		case 'o':
-			if (c->overrides_count == OVERRIDES_MOST)
-				command_usage("too many -o");
-			c->overrides[c->overrides_count++] = optarg;
-			break;
-		case 'x':
-			c->expand = true;
-			break;
-		default:
-			command_usage("master.cf (-M, -F, -P) and Postfix's other options are not "
-				      "part of this version");
-		}
+	while ((option = getopt(argc, argv, "#AC:FHMPXac:defhjlmno:pqx")) != -1) {
+		take_option(c, (char)option);
+		given[option] = true;
 	}
-	if (c->defaults && (c->explicit || c->edit))
-		command_usage("-d goes with neither -n nor -e");
-	if (c->only_names && c->only_values)
-		command_usage("either -h or -H");
+	c->defaults = given['d'];
+	c->explicit = given['n'];
+	c->expand = given['x'];
+	c->only_values = given['h'];
+	c->only_names = given['H'];
+	c->fold = given['f'];
+	c->json = given['j'];
+	c->quiet = given['q'];
+	c->names = argv + optind;
+	c->names_count = (size_t)(argc - optind);
+	if (c->object == 0)
+		c->object = 'p';
+	/* name=value is a change; where it stands does not matter. */
+	for (size_t i = 0; i < c->names_count; i++)
+		if (strchr(c->names[i], '=') != NULL)
+			choose(&c->action, 'e');
+}
+
+static void check_options(const bool given[128], const char *also, char object, char action)
+{
+	static const char *const pairs[] = { "dn", "hH", "hj", "Hj", "fj" };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(pairs); i++)
+		if (given[(int)pairs[i][0]] && given[(int)pairs[i][1]])
+			refuse("specify one of -%c -%c", pairs[i][0], pairs[i][1]);
+	for (char option = '!'; option < 127; option++)
+		if (given[(int)option] && option != 'c' && option != object && option != action &&
+		    strchr(also, option) == NULL)
+			refuse("with option -%c, do not specify -%c",
+			    object == 'p' && action != 0 ? action : object, option);
 }
 
 int main(int argc, char **argv)
 {
-	struct command c = { 0 };
+	struct postconf c = { 0 };
+	bool given[128] = { false };
 
 	command_start("postconf", usage, argc, argv);
-	parse_options(&c, argc, argv);
-	if (c.types)
-		show_types();
-	else if (c.edit && optind == argc)
-		command_usage("-e needs name=value");
-	else if (c.edit || (optind < argc && strchr(argv[optind], '=') != NULL))
-		edit(&c, argv + optind, (size_t)(argc - optind));
-	else
-		show_all(&c, argv + optind);
-	if (fflush(stdout) != 0)
-		command_fail(1, "write error: %s", strerror(errno));
-	return 0;
+	parse_options(&c, argc, argv, given);
+	for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
+		if (forms[i].object != c.object || forms[i].action != c.action)
+			continue;
+		check_options(given, forms[i].also, c.object, c.action);
+		if (forms[i].needs == NEEDS_NAMES && c.names_count == 0)
+			command_usage(c.action == 'e' ? "-e requires name=value argument"
+						      : "-X and -# require a name");
+		if (forms[i].needs == NEEDS_NO_NAMES && c.names_count > 0)
+			command_usage("a list takes no names");
+		forms[i].run(&c);
+		if (fflush(stdout) != 0)
+			command_fail(1, "write error: %s", strerror(errno));
+		return 0;
+	}
+	refuse("-%c goes with no -%c", c.object, c.action);
 }

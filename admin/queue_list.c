@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "admin/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -18,31 +19,14 @@ static const char heading[] =
 
 /* --- JSON ----------------------------------------------------------------------------------------- */
 
-static void json_text(FILE *out, struct slice text)
-{
-	putc('"', out);
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] == '"' || text.data[i] == '\\')
-			putc('\\', out);
-		putc(text.data[i], out);
-	}
-	putc('"', out);
-}
-
-static void json_member(FILE *out, const char *before, const char *name, const struct buf *value)
-{
-	fprintf(out, "%s\"%s\": ", before, name);
-	json_text(out, buf_slice(value));
-}
-
 static void json_message(struct queue_list *l, struct buf *sender)
 {
-	json_member(l->out, "{", "queue_name", &l->queue);
-	json_member(l->out, ", ", "queue_id", &l->id);
+	json_member(l->out, "{", "queue_name", buf_slice(&l->queue));
+	json_member(l->out, ", ", "queue_id", buf_slice(&l->id));
 	fprintf(l->out,
 	    ", \"arrival_time\": %" PRId64 ", \"message_size\": %" PRIu64 ", \"forced_expire\": %s",
 	    l->time, l->size, l->expired ? "true" : "false");
-	json_member(l->out, ", ", "sender", sender);
+	json_member(l->out, ", ", "sender", buf_slice(sender));
 	fputs(", \"recipients\": [", l->out);
 }
 
@@ -59,12 +43,13 @@ static void json_recipient(struct queue_list *l)
 	const char *before = l->has_rcpt ? ", {" : "{";
 
 	if (l->original.len > 0) {
-		json_member(l->out, before, "orig_address", &l->original);
+		json_member(l->out, before, "orig_address", buf_slice(&l->original));
 		before = ", ";
 	}
-	json_member(l->out, before, "address", &l->address);
+	json_member(l->out, before, "address", buf_slice(&l->address));
 	if (l->reason.len > 0)
-		json_member(l->out, ", ", json_reason_name(buf_slice(&l->log_class)), &l->reason);
+		json_member(l->out, ", ", json_reason_name(buf_slice(&l->log_class)),
+		    buf_slice(&l->reason));
 	putc('}', l->out);
 }
 

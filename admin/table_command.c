@@ -27,6 +27,7 @@ static const char options_text[] =
     "  -o      as root, build tables of other users' files as root\n"
     "  -p      a new table gets mode 0644, whatever the source has\n"
     "  -N      store keys and values with a NUL behind them, which is always done\n"
+    "  -n      refused: a table without them\n"
     "  -v      say how many entries were written\n"
     "  -c      the directory of main.cf\n";
 

@@ -90,6 +90,7 @@ void template_open(void);
 const struct template *template_of(enum notice_kind);
 
 /* lines.c: text in wire form. Control bytes and what is no UTF-8 become '?'. */
+bool lines_have_8bit(struct slice);
 /* Each line as it is. */
 void lines_put(struct buf *out, struct slice text);
 /* One line, unless it is so long that it must be folded: for addresses, in which a blank means something. */

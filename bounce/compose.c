@@ -11,14 +11,6 @@
 
 enum { BOUNDARY_SIZE = 71 }; /* RFC 2046 allows 70 */
 
-static bool has_8bit(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.data[i] > 127)
-			return true;
-	return false;
-}
-
 /* Nobody could know it when the message was written. */
 static const char *boundary(const struct notice *n, char out[BOUNDARY_SIZE])
 {
@@ -162,8 +154,8 @@ void compose_head(const struct notice *n, bool is_8bit, struct buf *out)
 
 	put_words(n, &words);
 	report_put(n, &report);
-	words_8bit = has_8bit(buf_slice(&words));
-	report_8bit = has_8bit(buf_slice(&report));
+	words_8bit = lines_have_8bit(buf_slice(&words));
+	report_8bit = lines_have_8bit(buf_slice(&report));
 	put_header(n, is_8bit || words_8bit || report_8bit, out);
 	/* What others wrote is UTF-8 where it is not ASCII. */
 	snprintf(type, sizeof(type), "text/plain; charset=%s",

@@ -10,6 +10,14 @@
 
 enum { WIDTH = 79, INDENT = 4, LONGEST = 900 };
 
+bool lines_have_8bit(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.data[i] > 127)
+			return true;
+	return false;
+}
+
 static void put_line(struct buf *out, struct slice line)
 {
 	size_t start;

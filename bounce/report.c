@@ -4,8 +4,8 @@
  * read the names, their order and X-Postfix-... as Postfix writes them.
  */
 #include "bounce/bounce.h"
-#include "common/base/text.h"
 #include "common/mail/header.h"
+#include "common/mail/xtext.h"
 
 struct field {
 	struct buf text;
@@ -36,28 +36,11 @@ static void put(struct field *f, const char *name_and_type, struct slice value)
 	end(f, value);
 }
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* RFC 3461, section 4; what is no xtext stays as it is. */
+/* What is no xtext stays as it is. */
 static void put_decoded(struct buf *out, struct slice xtext)
 {
-	for (size_t i = 0; i < xtext.len; i++) {
-		int high = -1, low = -1;
-
-		if (xtext.data[i] == '+' && i + 2 < xtext.len) {
-			high = hex(xtext.data[i + 1]);
-			low = hex(xtext.data[i + 2]);
-		}
-		if (high == -1 || low == -1) {
-			buf_putc(out, xtext.data[i]);
-			continue;
-		}
-		buf_putc(out, (char)(high * 16 + low));
-		i += 2;
-	}
+	if (!xtext_decode(xtext, out))
+		buf_put_slice(out, xtext);
 }
 
 static void put_date(struct field *f, const char *name, int64_t when_us)
@@ -116,14 +99,6 @@ static void put_original(struct field *f, const struct notice_rcpt *r)
 	}
 }
 
-static bool has_8bit(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((unsigned char)s.data[i] > 127)
-			return true;
-	return false;
-}
-
 static void put_rcpt(struct field *f, const struct notice *n, const struct notice_rcpt *r)
 {
 	static const char *const statuses[] = {
@@ -131,7 +106,8 @@ static void put_rcpt(struct field *f, const struct notice *n, const struct notic
 	};
 
 	buf_puts(f->out, "\r\n");
-	begin(f, has_8bit(r->address) ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ");
+	begin(f,
+	    lines_have_8bit(r->address) ? "Final-Recipient: utf-8; " : "Final-Recipient: rfc822; ");
 	end_address(f, r->address);
 	put_original(f, r);
 	put(f, "Action: ", slice_of(action(n, r)));

@@ -158,9 +158,7 @@ static void send_notice(struct submission *s, const struct notice *n, struct sli
 		return;
 	}
 	compose_head(n, r.is_8bit, &text);
-	for (size_t i = 0; i < text.len && (admit.flags & ADMIT_8BIT) == 0; i++)
-		admit.flags |= (unsigned char)text.data[i] > 127 ? ADMIT_8BIT : 0u;
-	admit.flags |= r.is_8bit ? ADMIT_8BIT : 0u;
+	admit.flags |= r.is_8bit || lines_have_8bit(buf_slice(&text)) ? ADMIT_8BIT : 0u;
 	submit_open(s, &admit);
 	submit_rcpts(s, &rcpts);
 	submit_data(s, buf_slice(&text));

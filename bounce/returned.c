@@ -56,8 +56,7 @@ static bool measure_header(const struct message_content *content, char *room, st
 
 static void look(struct slice piece, struct returned *r)
 {
-	for (size_t i = 0; i < piece.len && !r->is_8bit; i++)
-		r->is_8bit = (unsigned char)piece.data[i] > 127;
+	r->is_8bit = r->is_8bit || lines_have_8bit(piece);
 	r->ends = piece.data[piece.len - 1] == '\n';
 }
 

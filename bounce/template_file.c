@@ -106,20 +106,20 @@ static char *take_header(struct template_draft *d, struct slice line)
 	    line);
 }
 
-/* Up to the line that ends the template. NULL, or what is wrong there; then the rest is skipped. */
-static char *take_lines(struct template_reader *r, struct slice marker, struct template_draft *d)
+/* Up to the line that ends the template. NULL, or what is wrong and its line; the rest is skipped then. */
+static char *take_lines(struct template_reader *r, struct slice marker, struct template_draft *d,
+    unsigned *wrong_line)
 {
 	struct buf text = { 0 };
 	struct slice line;
 	bool in_header = true, ended = false;
-	unsigned line_number = r->line;
 	char *why = NULL;
 
 	while (!ended && next_line(r, &line)) {
 		ended = slice_equal(line, marker);
 		if (ended || why != NULL)
 			continue;
-		line_number = r->line;
+		*wrong_line = r->line;
 		if (!in_header)
 			buf_printf(&text, "%.*s\n", (int)line.len, line.data);
 		else if (slice_trim(line).len == 0)
@@ -132,7 +132,6 @@ static char *take_lines(struct template_reader *r, struct slice marker, struct t
 	if (text.len == 0 && why == NULL)
 		why = mem_strdup("there is no text behind the header and an empty line");
 	d->text = buf_take(&text);
-	d->line = line_number;
 	return why;
 }
 
@@ -160,29 +159,29 @@ static char *begin(struct slice line, struct template_draft *d, struct slice *ma
 enum template_next template_next(struct template_reader *r, struct template_draft *d, char **why)
 {
 	struct slice line, marker;
-	char *later;
 	bool skip = false;
-	unsigned start;
 
 	*d = (struct template_draft){ 0 };
-	*why = NULL;
 	do
 		if (!next_line(r, &line))
 			return TEMPLATE_END;
 	while (slice_trim(line).len == 0 || line.data[0] == '#');
-	start = r->line;
+	d->line = r->wrong_line = r->line;
 	*why = begin(line, d, &marker, &skip);
-	later = marker.len == 0 ? NULL : take_lines(r, marker, d);
-	if (*why == NULL && later == NULL && !skip) {
-		d->line = start;
+	if (marker.len > 0) {
+		bool ignored = *why != NULL || skip;
+		unsigned wrong_line = r->line;
+		char *wrong = take_lines(r, marker, d, &wrong_line);
+
+		if (ignored) {
+			free(wrong);
+		} else if (wrong != NULL) {
+			*why = wrong;
+			r->wrong_line = wrong_line;
+		}
+	}
+	if (*why == NULL && !skip)
 		return TEMPLATE_FOUND;
-	}
-	r->wrong_line = *why != NULL ? start : d->line;
 	template_draft_clear(d);
-	if (*why != NULL || skip) {
-		free(later);
-		return *why != NULL ? TEMPLATE_WRONG : TEMPLATE_SKIPPED;
-	}
-	*why = later;
-	return TEMPLATE_WRONG;
+	return *why == NULL ? TEMPLATE_SKIPPED : TEMPLATE_WRONG;
 }

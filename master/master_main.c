@@ -27,6 +27,7 @@
 #include "common/log/log.h"
 #include "common/net/stream.h"
 #include "common/service/layout.h"
+#include "master/notify.h"
 
 enum {
 	START_SECONDS = 10,
@@ -197,6 +198,7 @@ void master_stop(void)
 	if (master.stopping)
 		return;
 	master.stopping = true;
+	notify_stopping();
 	log_info("stopping the Postfix mail system");
 	for (int i = 0; i < LAST_STAGE; i++)
 		end_stage(i, when);
@@ -234,6 +236,7 @@ void master_abort(void)
 static void usage(FILE *out)
 {
 	fputs("usage: master -c DIR [-r FD | -t]\n"
+	      "  -c DIR the directory of main.cf and master.cf\n"
 	      "  -r FD  say on this descriptor when all is up\n"
 	      "  -t     check the configuration, report all that is to say, and end\n"
 	      "The supervisor of Gatepost. It is started by \"gatepost start\"; see master(8).\n",
@@ -428,6 +431,7 @@ static void start_services(void *arg)
 		else
 			entry_attend(e);
 	starting = false;
+	notify_ready();
 	if (ready_fd != -1 && write(ready_fd, "1", 1) != 1)
 		log_warning("gatepost did not wait for the start");
 	if (ready_fd != -1) {
@@ -446,6 +450,7 @@ int main(int argc, char **argv)
 	open_configuration();
 	if (only_check)
 		return check_only();
+	notify_open();
 	clean_environment();
 	open_directories();
 	task_init();

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/base/version.h"
 #include "common/log/log.h"
+#include "master/notify.h"
 
 enum {
 	RELOAD_SECONDS = 5,   /* for the old processes to stop accepting */
@@ -127,7 +128,10 @@ bool master_reload(conf_report *report, void *arg)
 	if (master.stopping)
 		return false;
 	is_under_way = true;
+	notify_reloading();
 	ok = reload(report, arg);
+	if (!master.stopping)
+		notify_ready();
 	is_under_way = false;
 	task_list_wake_one(&others);
 	return ok;

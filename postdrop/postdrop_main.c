@@ -45,6 +45,15 @@ struct making {
 	struct buf out;
 };
 
+#ifdef __SANITIZE_ADDRESS__
+/* The leak checker looks from another process, and this one is not to be looked at. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+#endif
+
 /* --- who calls ------------------------------------------------------------------------------------ */
 
 static void stop(int signal)
@@ -246,6 +255,7 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
 			fail_now(EXIT_USAGE, "usage: postdrop [-c config_dir]");
+		free(path);
 		path = mem_strdup(optarg);
 	}
 	forget_the_caller();
@@ -255,5 +265,8 @@ int main(int argc, char **argv)
 	copy(&m);
 	make_ready(&m);
 	wake_pickup(&m);
+	buf_clear(&m.out);
+	conf_free(m.conf);
+	free(path);
 	return 0;
 }

@@ -266,6 +266,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL, *why;
 	struct sendmail s = { 0 };
 	char option[3];
+	int status;
 
 	hold_standard_descriptors();
 	name = name != NULL ? name + 1 : argc > 0 ? argv[0] : "sendmail";
@@ -284,5 +285,8 @@ int main(int argc, char **argv)
 		fail_now(EXIT_USAGE, "option %s %s", option, why);
 	s.config_path = config_path(s.options.config);
 	s.conf = load(s.config_path);
-	return run(&s, argv + s.options.first);
+	status = run(&s, argv + s.options.first);
+	conf_free(s.conf);
+	free(s.config_path);
+	return status;
 }

@@ -41,6 +41,15 @@ static int lookup(const struct tables *t, struct dict_maps *maps, struct slice a
 	return rc;
 }
 
+/* The sender of notices to postmasters must be able to receive, or other servers' answers to them would go
+ * round; qmgr drops what comes. */
+static bool is_double_bounce(const struct tables *t, enum address_class class, struct slice address)
+{
+	return class == CLASS_LOCAL &&
+	    slice_equal_nocase(mail_address_split(address).local,
+		slice_of(t->settings->double_bounce_sender));
+}
+
 enum known recipient_known(const struct tables *t, enum address_class class, struct slice address)
 {
 	struct dict_maps *const by_class[] = { [CLASS_LOCAL] = t->local_recipient,
@@ -55,7 +64,8 @@ enum known recipient_known(const struct tables *t, enum address_class class, str
 	buf_clear(&value);
 	if (rc == 0 && class == CLASS_VIRTUAL_ALIAS)
 		return KNOWN_NO;
-	if (rc == 0 && (maps == NULL || dict_maps_is_empty(maps)))
+	if (rc == 0 &&
+	    (maps == NULL || dict_maps_is_empty(maps) || is_double_bounce(t, class, address)))
 		return KNOWN_YES;
 	if (rc == 0)
 		rc = lookup(t, maps, address, class == CLASS_LOCAL);

@@ -24,7 +24,7 @@ struct rewrite_settings {
 	const char *transport_maps, *relayhost;
 	const char *local_transport, *virtual_transport, *relay_transport, *default_transport;
 	const char *error_service_name;
-	const char *recipient_delimiter, *empty_address_recipient;
+	const char *recipient_delimiter, *empty_address_recipient, *double_bounce_sender;
 	const char *remote_header_rewrite_domain, *propagate_unmatched_extensions;
 	const char *proxymap_service_name;
 	bool append_at_myorigin, append_dot_mydomain, swap_bangpath, allow_min_user,

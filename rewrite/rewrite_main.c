@@ -12,6 +12,7 @@ static const struct conf_setting settings[] = {
 	ROW(myhostname),
 	ROW(mydomain),
 	ROW(myorigin),
+	ROW(double_bounce_sender),
 	ROW(mydestination),
 	ROW(inet_interfaces),
 	ROW(proxy_interfaces),

@@ -106,7 +106,7 @@ static void try_pool(struct search *s)
 	struct session *session;
 
 	while ((session = pool_take(s->pool)) != NULL) {
-		struct slice name = arena_copy(s->d->arena, session->peer);
+		struct slice name = arena_copy(s->d->arena, session->name);
 		struct net_address address = session->address;
 		uint16_t port = session->port;
 

@@ -26,6 +26,9 @@ void nexthop_open(void)
 {
 	struct servent *s;
 
+	/* Whatever the system lacks. */
+	add_port("smtp", 25);
+	add_port("submission", 587);
 	setservent(1);
 	while ((s = getservent()) != NULL) {
 		if (strcmp(s->s_proto, "tcp") != 0)

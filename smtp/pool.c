@@ -11,7 +11,7 @@
 
 #include "common/base/mem.h"
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 1024, FRESH_MS = 10 };
 
 struct pool {
 	LIST_ENTRY(pool) link;
@@ -86,13 +86,20 @@ static void end_idle(void *arg)
 	free_if_unused(p);
 }
 
+/* One that was busy a moment ago is not asked: if it is dead, its transaction finds that out. */
+static bool is_good(const struct session *s)
+{
+	return !stream_has_input(s->stream) &&
+	    (clock_now() - s->given < FRESH_MS * CLOCK_MS || stream_is_quiet(s->stream));
+}
+
 static struct session *take_idle(struct pool *p)
 {
 	struct session *s;
 
 	while ((s = LIST_FIRST(&p->idle)) != NULL) {
 		take_out(s);
-		if (stream_is_quiet(s->stream))
+		if (is_good(s))
 			return s;
 		/* It closed, or said 421: nothing that we could answer. */
 		s->is_broken = true;
@@ -184,6 +191,7 @@ void pool_give(struct session *s)
 		pool_drop(s);
 		return;
 	}
+	s->given = clock_now();
 	LIST_INSERT_HEAD(&p->idle, s, link);
 	task_timer_set(&s->idle, deadline_after(client_settings.connection_cache_time_limit),
 	    end_idle, s);

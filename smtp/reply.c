@@ -54,11 +54,10 @@ static void finish(struct reply *r, struct slice last, struct arena *arena)
 		[3] = { "3.0.0", 5 },
 		[4] = { "4.0.0", 5 },
 		[5] = { "5.0.0", 5 } };
-	struct slice code;
+	struct slice code = enhanced_of(slice_part(last, 4, last.len));
 
 	r->code = (unsigned)(last.data[0] - '0') * 100 + (unsigned)(last.data[1] - '0') * 10 +
 	    (unsigned)(last.data[2] - '0');
-	code = enhanced_of(slice_part(last, 4, last.len));
 	/* "5.1.1" behind 250 or 450 means nothing. */
 	if (code.len > 0 && code.data[0] == last.data[0])
 		r->enhanced = arena_copy(arena, code);
@@ -66,25 +65,25 @@ static void finish(struct reply *r, struct slice last, struct arena *arena)
 		r->enhanced = fallback[last.data[0] - '0'];
 }
 
-/* One line without what is beyond the limit. As stream_line. */
-static int read_line(struct stream *s, struct arena *arena, size_t *budget, deadline when,
-    struct slice *line)
+/* Appends one line, without what is beyond the limit. As stream_line. */
+static int read_line(struct stream *s, struct buf *text, size_t *budget, deadline when)
 {
+	size_t start = text->len;
 	struct slice piece;
-	int rc = stream_line(s, &piece, when);
-	bool cut = rc == -1 && errno == EMSGSIZE;
+	bool cut = true;
 
-	if (rc != 1 && !cut)
-		return rc;
-	*line = arena_copy(arena, piece);
-	*budget -= piece.len < *budget ? piece.len : *budget;
 	while (cut && *budget > 0) {
-		rc = stream_line(s, &piece, when);
+		int rc = stream_line(s, &piece, when);
+
 		cut = rc == -1 && errno == EMSGSIZE;
 		if (rc != 1 && !cut)
 			return rc;
+		if (text->len == start)
+			buf_put_slice(text, piece);
 		*budget -= piece.len < *budget ? piece.len : *budget;
 	}
+	if (text->len > start)
+		text_neuter(text->data + start, text->len - start);
 	return 1;
 }
 
@@ -96,19 +95,20 @@ enum reply_result reply_read(struct stream *s, struct arena *arena, deadline whe
 
 	*r = (struct reply){ 0 };
 	for (int lines = 0; lines < REPLY_LINES_LIMIT && budget > 0; lines++) {
-		struct slice line = SLICE("");
-		int rc = read_line(s, arena, &budget, when, &line);
+		size_t start = text.len + (lines > 0);
+		struct slice line;
+		int rc;
 
+		if (lines > 0)
+			buf_putc(&text, '\n');
+		rc = read_line(s, &text, &budget, when);
 		if (rc != 1) {
 			result = rc == -1 && (errno == ETIMEDOUT || errno == ECANCELED)
 			    ? REPLY_TIMEOUT
 			    : REPLY_LOST;
 			break;
 		}
-		text_neuter((char *)(uintptr_t)line.data, line.len);
-		if (text.len > 0)
-			buf_putc(&text, '\n');
-		buf_put_slice(&text, line);
+		line = slice_part(buf_slice(&text), start, text.len);
 		if (budget == 0 || !is_reply_line(line))
 			break;
 		if (line.len > 3 && line.data[3] == '-')
@@ -117,7 +117,7 @@ enum reply_result reply_read(struct stream *s, struct arena *arena, deadline whe
 		result = REPLY_OK;
 		break;
 	}
-	r->text = arena_copy(arena, buf_slice(&text));
+	r->text = arena_copy(arena, slice_part(buf_slice(&text), 0, REPLY_TEXT_LIMIT));
 	buf_clear(&text);
 	return result;
 }

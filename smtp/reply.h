@@ -12,7 +12,8 @@
 enum {
 	REPLY_LINE_LIMIT = 2048, /* the rest of a longer line is left out */
 	REPLY_LINES_LIMIT = 512,
-	REPLY_BYTES_LIMIT = 65536
+	REPLY_BYTES_LIMIT = 65536,
+	REPLY_TEXT_LIMIT = 8192 /* what is kept of it all */
 };
 
 struct reply {

@@ -218,6 +218,7 @@ static void name_peer(struct session *s, const struct host *h)
 {
 	char text[INET6_ADDRSTRLEN];
 
+	s->name = arena_copy(s->arena, h->name);
 	if (h->address.family == AF_UNSPEC) {
 		s->host = arena_copy(s->arena, slice_of(client_settings.myhostname));
 		s->peer = slice_of(arena_printf(s->arena, "%s[%.*s]", client_settings.myhostname,
@@ -226,7 +227,7 @@ static void name_peer(struct session *s, const struct host *h)
 		return;
 	}
 	net_address_text(&h->address, text);
-	s->host = arena_copy(s->arena, h->name);
+	s->host = s->name;
 	s->peer = slice_of(arena_printf(s->arena, "%.*s[%s]", (int)h->name.len, h->name.data,
 	    text));
 	s->relay = slice_of(arena_printf(s->arena, "%.*s:%u", (int)s->peer.len, s->peer.data,

@@ -23,6 +23,7 @@ enum feature {
 struct session {
 	struct stream *stream;
 	struct arena *arena; /* of the texts here */
+	struct slice name;   /* of struct host: the name or the path that it was reached by */
 	struct slice host;   /* "mx.example": for notices */
 	struct slice peer;   /* "mx.example[192.0.2.1]" */
 	struct slice relay;  /* the same with the port: for the delivery line */
@@ -38,6 +39,7 @@ struct session {
 	/* In the pool (pool.c). */
 	LIST_ENTRY(session) link;
 	struct pool *pool;
+	deadline given; /* when it was put there */
 	struct task_timer idle;
 };
 

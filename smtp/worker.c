@@ -112,6 +112,11 @@ void worker_drain(enum drain_reason reason)
 
 void worker_open(void)
 {
+	uint16_t port;
+
 	nexthop_open();
 	route_open();
+	if (!nexthop_port(slice_of(client_settings.tcp_port), &port))
+		log_fatal("%s_tcp_port = %s: no number, and no name in the file services",
+		    client_settings.is_lmtp ? "lmtp" : "smtp", client_settings.tcp_port);
 }

@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/mail/xtext.h"
 
 enum { ENVID_LIMIT = 100, ORCPT_LIMIT = 500, RET_FULL = 1, RET_HDRS = 2 };
 
@@ -18,29 +19,15 @@ static bool is_announced(struct session *s)
 	return false;
 }
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* printable: what it stands for has no control bytes and none above 127. */
-static bool is_xtext(struct slice s, bool printable)
+static bool is_xtext(struct slice text, bool printable)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		int value = s.data[i];
+	struct buf decoded = { 0 };
+	bool ok = text.len > 0 && xtext_decode(text, &decoded) &&
+	    (!printable || text_is_printable_ascii(buf_slice(&decoded)));
 
-		if (value < '!' || value > '~' || value == '=')
-			return false;
-		if (value == '+') {
-			if (i + 2 >= s.len || hex(s.data[i + 1]) == -1 || hex(s.data[i + 2]) == -1)
-				return false;
-			value = hex(s.data[i + 1]) * 16 + hex(s.data[i + 2]);
-			i += 2;
-		}
-		if (printable && (value < ' ' || value > '~'))
-			return false;
-	}
-	return s.len > 0;
+	buf_clear(&decoded);
+	return ok;
 }
 
 static bool cut(struct slice option, const char *name, struct slice *value)

@@ -8,8 +8,9 @@
  */
 #include "support/resolver.h"
 
-#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unbound-event.h>
 #include <unbound.h>
 
@@ -17,7 +18,7 @@
 #include "common/log/log.h"
 #include "common/task/task.h"
 
-enum { CLASS_IN = 1, SEC_BOGUS = 1, SEC_SECURE = 2 };
+enum { CLASS_IN = 1, SEC_BOGUS = 1, SEC_SECURE = 2, SOCKETS = 4096 };
 
 struct resolver_context {
 	struct ub_ctx *ub;
@@ -52,11 +53,11 @@ static const char *const options[][2] = {
 	/* Who mends his zone should not wait for long. */
 	{ "cache-max-negative-ttl:", "600" },
 	{ "cache-max-ttl:", "86400" },
-	{ "outgoing-range:", "256" },
 	{ "outgoing-num-tcp:", "32" },
-	{ "num-queries-per-thread:", "4096" },
-	/* There is no other server to go to: a silent one is asked again soon. */
+	{ "num-queries-per-thread:", "8192" },
+	/* There is no other server to go to: one that was down is soon asked as if it had not been. */
 	{ "infra-keep-probing:", "yes" },
+	{ "infra-host-ttl:", "30" },
 };
 
 static bool is_set(int rc, const char *what, const char *value)
@@ -66,10 +67,23 @@ static bool is_set(int rc, const char *what, const char *value)
 	return rc == 0;
 }
 
+/* A question holds its socket until it is answered or given up: with few of them, names whose servers are
+ * silent would hold up all others. */
+static bool set_sockets(struct ub_ctx *ub)
+{
+	struct rlimit files = { SOCKETS, SOCKETS };
+	char text[24];
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	snprintf(text, sizeof(text), "%u",
+	    files.rlim_cur / 2 < SOCKETS ? (unsigned)(files.rlim_cur / 2) : SOCKETS);
+	return is_set(ub_ctx_set_option(ub, "outgoing-range:", text), "outgoing-range:", text);
+}
+
 static bool set_up(struct ub_ctx *ub, char *const *servers, size_t servers_count,
     char *const *anchors, size_t anchors_count)
 {
-	bool ok = true;
+	bool ok = set_sockets(ub);
 
 	for (size_t i = 0; i < ARRAY_LENGTH(options); i++)
 		ok = is_set(ub_ctx_set_option(ub, options[i][0], options[i][1]), options[i][0],

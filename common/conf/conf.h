@@ -49,8 +49,13 @@ int64_t conf_time(struct conf *, const char *name); /* nanoseconds */
 int64_t conf_number_for(struct conf *, const char *prefix, const char *suffix);
 int64_t conf_time_for(struct conf *, const char *prefix, const char *suffix);
 
-/* Where the programs of master.cf are, on the heap: daemon_directory, or the directory of the running
- * program when that has none of ours (a main.cf of Postfix names its own; conf_check says so). */
+/* Where this installation looks for main.cf unless it is told. */
+const char *conf_default_path(void);
+/* Where the services and master of this installation are, on the heap: beside the running program (a
+ * build, a service), in ../lib/gatepost from there, or where they were to be installed. */
+char *conf_own_programs(void);
+/* Where the programs of master.cf are, on the heap: the daemon_directory that main.cf names; that of the
+ * running program when it names none, or one without ours (a main.cf of Postfix; conf_check says so). */
 char *conf_program_directory(struct conf *);
 
 /* Expands $names in any text, as values are. On the heap; NULL with a reason on the heap. */
@@ -91,6 +96,8 @@ void conf_each_explicit(struct conf *,
 /* Rewrites main.cf: sets names; keeps comments and order, owner and mode, and a symbolic link;
  * replaced as a whole, flushed. Edits at the same time wait for each other. -1 with errno. */
 int conf_edit(int directory, const char *const *names, const char *const *values, size_t count);
+/* The same, but takes names away, or makes comments of the lines that set them. */
+int conf_drop(int directory, const char *const *names, size_t count, bool comment);
 
 /* Splits a list as Postfix does: blanks, commas, TAB, CR, LF; { } protects and is removed. */
 bool conf_next_item(struct slice *rest, struct slice *item);

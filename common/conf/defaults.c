@@ -56,12 +56,38 @@ bool has_our_programs(const char *directory)
 	return has;
 }
 
+/* Takes own; NULL when it has none of ours. */
+static char *if_ours(char *own)
+{
+	if (has_our_programs(own))
+		return own;
+	free(own);
+	return NULL;
+}
+
+char *conf_own_programs(void)
+{
+	char *own = io_own_directory(), *found;
+
+	if (own == NULL)
+		return mem_strdup(parameter_find("daemon_directory")->fallback);
+	found = if_ours(mem_strdup(own));
+	if (found == NULL)
+		found = if_ours(mem_printf("%s/../lib/gatepost", own));
+	free(own);
+	return found != NULL ? found : mem_strdup(parameter_find("daemon_directory")->fallback);
+}
+
 char *conf_program_directory(struct conf *conf)
 {
-	const char *named = conf_text(conf, "daemon_directory");
-	char *own = has_our_programs(named) ? NULL : io_own_directory();
+	const char *named = conf_explicit(conf, "daemon_directory");
 
-	return own == NULL ? mem_strdup(named) : own;
+	if (named != NULL) {
+		named = conf_text(conf, "daemon_directory");
+		if (has_our_programs(named))
+			return mem_strdup(named);
+	}
+	return conf_own_programs();
 }
 
 static char *find_myhostname(struct conf *conf)

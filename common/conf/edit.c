@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * edit.c - postconf -e: changes values in main.cf and leaves comments, order and all else alone.
+ * edit.c - postconf -e, -X and -#: change values in main.cf and leave comments, order and all else
+ * alone; and how any file of the configuration is replaced.
  *
  * The last line that sets a name is the one that counts, so that one is replaced, with its
- * continuation lines; a name that is not there yet is added at the end.
+ * continuation lines; a name that is not there yet is added at the end. A name that is taken away is
+ * so in each line that sets it.
  */
 #include "common/conf/conf.h"
 
@@ -18,6 +20,7 @@
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/conf/internal.h"
+#include "common/conf/lines.h"
 
 /* The name that a physical line starts to set; empty: a comment or a continuation. */
 static struct slice name_in(struct slice line)
@@ -29,24 +32,15 @@ static struct slice name_in(struct slice line)
 	return slice_trim(slice_part(line, 0, (size_t)equal));
 }
 
-static struct slice take_line(struct slice *rest)
-{
-	ptrdiff_t end = slice_find(*rest, '\n');
-	struct slice line = end == -1 ? *rest : slice_part(*rest, 0, (size_t)end + 1);
-
-	*rest = slice_part(*rest, line.len, rest->len);
-	return line;
-}
-
 /* How many bytes the value at the start of text goes on for: its line, and what continues it. The
  * comments and empty lines between those are put into kept. */
 static size_t length_of_value(struct slice text, struct buf *kept)
 {
 	struct slice rest = text, line;
-	size_t len = take_line(&rest).len, kept_len = 0;
+	size_t len = conf_physical_line(&rest).len, kept_len = 0;
 
 	while (rest.len > 0) {
-		line = take_line(&rest);
+		line = conf_physical_line(&rest);
 		struct slice said = slice_trim(line);
 
 		if (said.len == 0 || said.data[0] == '#') {
@@ -77,7 +71,7 @@ static void set_value(struct buf *content, const char *name, const char *value)
 	while (rest.len > 0) {
 		size_t start = (size_t)(rest.data - content->data);
 
-		if (slice_equal(name_in(take_line(&rest)), slice_of(name)))
+		if (slice_equal(name_in(conf_physical_line(&rest)), slice_of(name)))
 			at = (ptrdiff_t)start;
 	}
 	rest = buf_slice(content);
@@ -99,16 +93,39 @@ static void set_value(struct buf *content, const char *name, const char *value)
 	*content = out;
 }
 
+/* Takes away each line that sets the name, with what continues it; or makes comments of them. */
+static void drop_value(struct buf *content, const char *name, bool comment)
+{
+	struct buf out = { 0 };
+	struct slice rest = buf_slice(content);
+	bool inside = false;
+
+	while (rest.len > 0) {
+		struct slice line = conf_physical_line(&rest);
+		bool says_nothing = conf_says_nothing(line);
+
+		if (!says_nothing && strchr(" \t\r", line.data[0]) == NULL)
+			inside = slice_equal(name_in(line), slice_of(name));
+		if (inside && !says_nothing && !comment)
+			continue;
+		if (inside && !says_nothing)
+			buf_putc(&out, '#');
+		buf_put_slice(&out, line);
+	}
+	buf_clear(content);
+	*content = out;
+}
+
 static bool is_writable(const char *name, const char *value)
 {
 	return *name != '\0' && *name != '#' && name[strcspn(name, " \t\r\n=")] == '\0' &&
 	    value[strcspn(value, "\r\n")] == '\0';
 }
 
-/* The directory that the file itself is in, when DIR/main.cf is a symbolic link to it. */
-static int open_directory(int directory, char **name)
+/* The directory that the file itself is in, when DIR/FILE is a symbolic link to it. */
+static int open_directory(int directory, const char *file, char **name)
 {
-	char *link = mem_printf("/proc/self/fd/%d/main.cf", directory);
+	char *link = mem_printf("/proc/self/fd/%d/%s", directory, file);
 	char *path = realpath(link, NULL), *slash;
 	int fd;
 
@@ -161,8 +178,13 @@ static int keep_owner(int fd, const struct stat *old)
 	return fchmod(fd, old->st_mode & 0777);
 }
 
-static int edit(int directory, const char *name, int fd, const char *const *names,
-    const char *const *values, size_t count)
+/* How a file is to be changed. */
+struct change {
+	bool (*apply)(void *arg, struct buf *content);
+	void *arg;
+};
+
+static int edit(int directory, const char *name, int fd, const struct change *change)
 {
 	struct buf content = { 0 };
 	struct stat old;
@@ -171,8 +193,8 @@ static int edit(int directory, const char *name, int fd, const char *const *name
 	if (fstatat(directory, name, &old, 0) == -1 ||
 	    io_read_file(directory, name, CONF_FILE_LIMIT, &content) == -1)
 		goto out;
-	for (size_t i = 0; i < count; i++)
-		set_value(&content, names[i], values[i]);
+	if (!change->apply(change->arg, &content))
+		goto out;
 	if (ftruncate(fd, 0) == -1 || io_write_all(fd, content.data, content.len) == -1)
 		goto out;
 	if (keep_owner(fd, &old) == -1 || fsync(fd) == -1)
@@ -184,45 +206,85 @@ out:
 }
 
 /* Puts the edited file in the place of the old one. */
-static int replace(int directory, const char *name, const char *const *names,
-    const char *const *values, size_t count)
+static int replace(int directory, const char *name, const struct change *change)
 {
 	char *temporary = mem_printf("%s.tmp", name);
 	int rc = -1, fd = open_new(directory, temporary), saved;
 
-	if (fd == -1)
+	if (fd == -1) {
+		saved = errno;
 		goto out;
-	if (edit(directory, name, fd, names, values, count) == 0 &&
-	    renameat(directory, temporary, directory, name) == 0)
+	}
+	if (edit(directory, name, fd, change) == 0 &&
+	    renameat(directory, temporary, directory, name) == 0) {
 		rc = fsync(directory);
-	else
+		saved = errno;
+	} else {
+		saved = errno;
 		unlinkat(directory, temporary, 0);
+	}
+	close(fd);
 out:
-	saved = errno;
-	if (fd != -1)
-		close(fd);
 	free(temporary);
 	errno = saved;
 	return rc;
 }
 
-int conf_edit(int directory, const char *const *names, const char *const *values, size_t count)
+int edit_file(int directory, const char *file, bool (*apply)(void *arg, struct buf *content),
+    void *arg)
 {
+	struct change change = { apply, arg };
 	char *name = NULL;
-	int real, rc, saved;
+	int real = open_directory(directory, file, &name), rc, saved;
 
-	for (size_t i = 0; i < count; i++) {
-		if (!is_writable(names[i], values[i])) {
-			errno = EINVAL;
-			return -1;
-		}
-	}
-	real = open_directory(directory, &name);
-	rc = real == -1 ? -1 : replace(real, name, names, values, count);
+	rc = real == -1 ? -1 : replace(real, name, &change);
 	saved = errno;
 	if (real != -1)
 		close(real);
 	free(name);
 	errno = saved;
 	return rc;
+}
+
+/* --- main.cf -------------------------------------------------------------------------------------- */
+
+struct assignments {
+	const char *const *names;
+	const char *const *values; /* NULL: the names are taken away */
+	size_t count;
+	bool comment;
+};
+
+static bool assign(void *arg, struct buf *content)
+{
+	const struct assignments *a = arg;
+
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->values != NULL)
+			set_value(content, a->names[i], a->values[i]);
+		else
+			drop_value(content, a->names[i], a->comment);
+	}
+	return true;
+}
+
+static int edit_main_cf(int directory, struct assignments a)
+{
+	for (size_t i = 0; i < a.count; i++) {
+		if (!is_writable(a.names[i], a.values == NULL ? "" : a.values[i])) {
+			errno = EINVAL;
+			return -1;
+		}
+	}
+	return edit_file(directory, "main.cf", assign, &a);
+}
+
+int conf_edit(int directory, const char *const *names, const char *const *values, size_t count)
+{
+	return edit_main_cf(directory, (struct assignments){ names, values, count, false });
+}
+
+int conf_drop(int directory, const char *const *names, size_t count, bool comment)
+{
+	return edit_main_cf(directory, (struct assignments){ names, NULL, count, comment });
 }

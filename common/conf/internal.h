@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "common/conf/conf.h"
+#include "common/conf/master_text.h"
 #include "common/conf/parameters.h"
 
 enum { CONF_FILE_LIMIT = 4 << 20 };
@@ -71,6 +72,18 @@ void complain(struct reporter *, enum conf_severity, const char *file, unsigned 
 /* The files' contents, as conf_load and master_cf_load read them. */
 struct conf *conf_parse(struct slice content, const char *path, struct reporter *);
 struct master_cf *master_cf_parse(struct slice content, const char *path, struct reporter *);
+struct master_text *master_text_parse(struct slice content, const char *path, struct reporter *);
+/* Fills the row, which is all zero, from one logical line. False with a reason on the heap. */
+bool master_row_parse(struct master_row *, struct slice line, char **why);
+void master_row_clear(struct master_row *);
+/* Takes the argument's texts. at: at most arguments_count. */
+void master_row_add(struct master_row *, size_t at, struct master_argument);
+/* The next word of master.cf, or what stands in the next { }. 1 found, 0 end, -1 a } is missing. */
+int master_next_word(struct slice *rest, struct slice *word, bool *grouped);
+/* Replaces a file of the configuration by what change makes of its content (it may say no: false with
+ * errno), as conf_edit promises. -1 with errno. */
+int edit_file(int directory, const char *file, bool (*change)(void *arg, struct buf *content),
+    void *arg);
 /* False with a report. */
 bool conf_read_file(int directory, const char *path, const char *name, struct buf *content,
     struct reporter *);

@@ -9,19 +9,25 @@ static bool is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The next physical line without its end; whether it is empty or a comment. */
-static struct slice take_line(struct slice *rest)
+struct slice conf_physical_line(struct slice *rest)
 {
 	ptrdiff_t end = slice_find(*rest, '\n');
-	struct slice line = end == -1 ? *rest : slice_part(*rest, 0, (size_t)end);
+	struct slice line = end == -1 ? *rest : slice_part(*rest, 0, (size_t)end + 1);
 
-	*rest = slice_part(*rest, line.len + 1, rest->len);
+	*rest = slice_part(*rest, line.len, rest->len);
+	return line;
+}
+
+static struct slice without_end(struct slice line)
+{
+	if (line.len > 0 && line.data[line.len - 1] == '\n')
+		line.len--;
 	if (line.len > 0 && line.data[line.len - 1] == '\r')
 		line.len--;
 	return line;
 }
 
-static bool says_nothing(struct slice line)
+bool conf_says_nothing(struct slice line)
 {
 	line = slice_trim(line);
 	return line.len == 0 || line.data[0] == '#';
@@ -33,9 +39,9 @@ bool conf_lines_next(struct conf_lines *lines, struct buf *out)
 
 	buf_reset(out);
 	while (lines->rest.len > 0) {
-		struct slice after = lines->rest, line = take_line(&after);
+		struct slice after = lines->rest, line = without_end(conf_physical_line(&after));
 
-		if (!says_nothing(line)) {
+		if (!conf_says_nothing(line)) {
 			if (started && !is_space(line.data[0]))
 				break;
 			if (!started) {

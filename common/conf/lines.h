@@ -18,4 +18,9 @@ struct conf_lines {
 /* The next logical line goes into line, without line ends. False at the end. */
 bool conf_lines_next(struct conf_lines *, struct buf *line);
 
+/* The next physical line with its end. */
+struct slice conf_physical_line(struct slice *rest);
+/* It is empty, blank or a comment. */
+bool conf_says_nothing(struct slice line);
+
 #endif

@@ -48,8 +48,7 @@ static struct slice skip_blanks(struct slice s)
 	return s;
 }
 
-/* The next word, or what stands in the next { }. 1 found, 0 end, -1 a } is missing. */
-static int next_word(struct slice *rest, struct slice *word, bool *grouped)
+int master_next_word(struct slice *rest, struct slice *word, bool *grouped)
 {
 	size_t level = 0;
 
@@ -189,7 +188,7 @@ static bool read_option(struct reading *r, struct master_entry *entry, struct sl
 
 	switch (option.data[1]) {
 	case 'o':
-		found = value.len > 0 ? 1 : next_word(rest, &value, &grouped);
+		found = value.len > 0 ? 1 : master_next_word(rest, &value, &grouped);
 		if (found == 1) {
 			add_override(r, entry, value);
 			return true;
@@ -216,7 +215,7 @@ static void read_command(struct reading *r, struct master_entry *entry, struct s
 	bool grouped, options = true;
 	int found;
 
-	while ((found = next_word(&rest, &word, &grouped)) == 1) {
+	while ((found = master_next_word(&rest, &word, &grouped)) == 1) {
 		if (options && !grouped && word.len > 1 && word.data[0] == '-') {
 			if (!read_option(r, entry, word, &rest))
 				return;

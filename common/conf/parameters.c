@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * parameters.c - the tables of names, and finding in them.
+ * parameters.c - the tables of names, and finding in them. The Makefile says which directories this
+ * installation has.
  */
 #include "common/conf/parameters.h"
 
@@ -69,6 +70,11 @@ const struct conf_parameter *conf_parameters(size_t *count)
 {
 	*count = ARRAY_LENGTH(described);
 	return described;
+}
+
+const char *conf_default_path(void)
+{
+	return CONFIG_DIRECTORY;
 }
 
 /* Advice that many rows share. */

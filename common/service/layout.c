@@ -93,11 +93,11 @@ static const struct passwd *find_owner(struct preparing *p, struct conf *conf,
 static void find_drop_group(struct preparing *p, struct conf *conf, gid_t *gid)
 {
 	const char *name = conf_text(conf, "setgid_group");
-	const struct group *group = getgrnam(name);
+	const struct group *group = *name == '\0' ? NULL : getgrnam(name);
 
 	if (group != NULL)
 		*gid = group->gr_gid;
-	else
+	else if (*name != '\0')
 		tell(p, false, "setgid_group = %s: there is no such group; %s", name,
 		    "\"gatepost init\" or the package creates it");
 }

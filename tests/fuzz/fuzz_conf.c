@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Any bytes as main.cf, as master.cf and as both: no crash; what passed the checks can be read by
- * every service, and what an entry overrides can be set.
+ * every service, and what an entry overrides can be set; what master takes, postconf can show, and it
+ * reads as what it was.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -41,6 +42,41 @@ static void override_all(struct conf *conf, const struct master_cf *cf)
 				abort();
 }
 
+/* The rows as postconf -Mf and -M show them. */
+static void show_all(const struct master_text *text, bool fold, struct buf *out)
+{
+	for (size_t i = 0; i < text->count; i++) {
+		master_row_put(&text->rows[i], fold, out);
+		buf_putc(out, '\n');
+	}
+}
+
+static void show_rows(struct slice master_cf, bool is_good)
+{
+	struct reporter reporter = { 0 };
+	struct master_text *text = master_text_parse(master_cf, "/etc", &reporter), *again;
+	struct buf folded = { 0 }, plain = { 0 }, plain_again = { 0 };
+
+	if (text == NULL) {
+		if (is_good)
+			abort();
+		return;
+	}
+	show_all(text, true, &folded);
+	show_all(text, false, &plain);
+	again = master_text_parse(buf_slice(&folded), "/etc", &reporter);
+	if (again == NULL)
+		abort();
+	show_all(again, false, &plain_again);
+	if (!slice_equal(buf_slice(&plain), buf_slice(&plain_again)))
+		abort();
+	buf_clear(&folded);
+	buf_clear(&plain);
+	buf_clear(&plain_again);
+	master_text_free(text);
+	master_text_free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice both = slice_new(data, size), main_cf = both, master_cf = both, rest = both,
@@ -58,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		;
 	conf = conf_parse(main_cf, "/etc", &reporter);
 	cf = master_cf_parse(master_cf, "/etc", &reporter);
+	show_rows(master_cf, cf != NULL);
 	if (conf != NULL && cf != NULL)
 		master_cf_check(cf, conf, NULL, NULL);
 	if (conf != NULL) {

@@ -47,7 +47,7 @@ static void check_templates(struct slice text)
 	while ((next = template_next(&r, &d, &why)) != TEMPLATE_END) {
 		if (next == TEMPLATE_FOUND && (d.kind == 0 || d.text == NULL || *d.text == '\0'))
 			abort();
-		if (next == TEMPLATE_WRONG && (why == NULL || r.wrong_line == 0))
+		if ((next == TEMPLATE_WRONG) != (why != NULL) || r.wrong_line == 0)
 			abort();
 		free(why);
 		template_draft_clear(&d);

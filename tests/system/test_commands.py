@@ -41,7 +41,7 @@ def test_help_goes_to_standard_output(program):
 
 @pytest.mark.parametrize("arguments", [
     ["postmap"], ["postmap", "-Z", "hash:x"], ["postmap", "-n", "hash:x"],
-    ["postmap", "-s", "-q", "k", "hash:x"], ["postalias"], ["newaliases", "x"], ["postconf", "-M"],
+    ["postmap", "-s", "-q", "k", "hash:x"], ["postalias"], ["newaliases", "x"], ["postconf", "-Z"],
     ["postconf", "-d", "-n"], ["postqueue"], ["postqueue", "-f", "-i"], ["postqueue", "-p", "-j"], ["postcat"]])
 def test_a_wrong_command_line_gets_the_usage_and_64(arguments):
     result = run(*arguments)

@@ -34,11 +34,40 @@ def test_every_program_has_its_page_and_every_page_its_program():
 def test_a_page_has_the_options_that_the_command_has(command):
     text = page_of(command).read_text()
     usage = run(BUILD / "bin" / command, "--help").stdout
-    options = set(re.findall(r"(?:^|[\s\[(|,])-([A-Za-z])\b", usage))
+    options = set(re.findall(r"(?:^|[\s\[(|,])-([A-Za-z#])(?![A-Za-z])", usage))
     options |= {letter for group in re.findall(r"\[-([A-Za-z]{2,})\]", usage) for letter in group}
-    documented = {letter for group in re.findall(r"(?:^\.(?:It |Op |Oo )?|\| )Fl ([A-Za-z]+)", text, re.M)
+    documented = {letter for group in re.findall(r"(?:^\.(?:It |Op |Oo )?|\| )Fl ([A-Za-z#]+)", text, re.M)
                   for letter in group}
     assert options and options == documented
+
+
+# Commands that share the code which reads their options.
+READ_IN = {"postmap": "table_command.c", "postalias": "table_command.c"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_each_option_that_the_command_takes(command):
+    usage = run(BUILD / "bin" / command, "--help").stdout
+    synopsis = "\n".join(line for line in usage.splitlines() if re.match(r"usage:|\s+" + command + r"\b", line))
+    explained = set(re.findall(r"(?<![\w-])-([A-Za-z#])(?=[\s,:;.]|$)",
+                               "\n".join(line for line in usage.splitlines() if line not in synopsis)))
+    listed = set(re.findall(r"(?:^|[\s\[(|,])-([A-Za-z#])(?![A-Za-z])", synopsis))
+    listed |= {letter for group in re.findall(r"\[-([A-Za-z#]{2,})\]", synopsis) for letter in group}
+    assert listed <= explained
+    name = SECOND_NAMES.get(command, command)
+    source = next(TOP.glob("*/" + READ_IN.get(name, f"{name}_main.c"))).read_text()
+    for letters in re.findall(r'getopt\(argc, argv, "\+?([^"]+)"', source):
+        assert set(letters) - {":"} == listed | explained
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_page_have_the_same_words(command):
+    """Long options, and what gatepost can be told to do."""
+    usage, text = run(BUILD / "bin" / command, "--help").stdout, page_of(command).read_text()
+    for option in re.findall(r"(?<!\S)\[?(--[a-z-]+)", usage):
+        assert "Fl -" + option[2:] in text
+    if SECOND_NAMES.get(command, command) == "gatepost":
+        assert re.findall(r"^  ([a-z]+(?:-[a-z]+)*) ", usage, re.M) == re.findall(r"^\.It Cm (\S+)", text, re.M)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -74,13 +103,28 @@ def test_every_parameter_is_read_by_a_program_and_one_without_effect_by_none():
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
 def test_pages_render_without_a_warning():
-    for page in [*sorted(DOCS.glob("*.[158]")), BUILD / "man/main.cf.5"]:
-        if page.read_text().startswith(".so "):  # the page of a second name
-            continue
-        done = run("groff", "-mandoc", "-Tutf8", page)
+    for page in PAGES:
+        done = run("groff", "-mandoc", "-ww", "-z", page)
         assert (done.returncode, done.stderr) == (0, ""), page
 
 
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="needs mandoc")
+def test_pages_say_what_their_macros_mean():
+    done = run("mandoc", "-T", "lint", "-W", "warning", *PAGES)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_pages_refer_to_pages_that_there_are():
+    """Of Gatepost's programs; what else there is on a system is not ours to know."""
+    ours = {p.name for p in PAGES}
+    wrong = {(page.name, f"{name}.{section}") for page in PAGES
+             for name, section in re.findall(r"^\.Xr (\S+) ([1-8])", page.read_text(), re.M)
+             if f"{name}.{section}" not in ours and any(p.stem == name for p in PAGES)}
+    assert wrong == set()
+
+
+PAGES = [page for page in [*sorted(DOCS.glob("*.[1-8]")), BUILD / "man/main.cf.5"]
+         if not page.read_text().startswith(".so ")]  # the page of a second name
 SOURCES = [p for p in TOP.rglob("*.[ch]") if not p.relative_to(TOP).parts[0].startswith("build")]
 FOLDERS = {p.parent for p in SOURCES if "tests" not in p.relative_to(TOP).parts}
 def test_every_folder_has_a_readme_that_names_only_files_that_are_there():
@@ -111,8 +155,8 @@ TEXTS = [TOP / "README.md", TOP / "HACKING.md", TOP / "INSTALL", *(TOP / n / "RE
 def test_a_text_names_only_make_targets_and_files_that_there_are(page):
     text = page.read_text()
     targets = set(re.findall(r"^([a-z][a-z -]*):", (TOP / "Makefile").read_text(), re.M))
-    targets = {word for line in targets for word in line.split()} | {"install"}
-    goals = [goal for words in re.findall(r"(?:^    |`|/ )make ((?:[A-Z]+=\S+ |[a-z][a-z/_-]* ?)+)", text, re.M)
+    targets = {word for line in targets for word in line.split()}
+    goals = [goal for words in re.findall(r"(?:^    |`|/ )make ((?:[A-Z]+=\S+ |[a-z][a-z/_-]*(?![\w=]) ?)+)", text, re.M)
              for goal in re.findall(r"(?<!\S)[a-z-]+(?!\S)", words)]
     assert [goal for goal in goals if goal not in targets] == []
     roots = "|".join(sorted(p.name for p in TOP.iterdir() if p.is_dir() and not p.name.startswith((".", "build", "run"))))

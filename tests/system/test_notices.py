@@ -165,7 +165,7 @@ def test_a_delay_is_told_once(make_routed):
 
 def test_success_is_told_when_it_was_asked_for(make_routed):
     instance = make_routed()
-    (instance.etc / "aliases").write_text(f"postmaster: {USER}\ntwo: {USER}, a@fail.example\none: {ME}\n")
+    (instance.etc / "aliases").write_text(f"postmaster: {USER}\ntwo: {USER}, a@fail.example\none: b@gone.example\n")
     run("newaliases", "-c", instance.etc)
     instance.start()
     queue_id = send(instance, ME, rcpt=["NOTIFY=SUCCESS,FAILURE"])
@@ -182,6 +182,13 @@ def test_success_is_told_when_it_was_asked_for(make_routed):
     new_id = re.search(r"forwarded as (\w+)", instance.wait_log(f"{queue_id}: to=.*forwarded as")[0])[1]
     ended(instance, new_id)
     assert not [line for line in instance.lines() if f"{new_id}: sender" in line]
+    # A single new address keeps the wishes, and what the sender called it.
+    queue_id = send(instance, "one@localhost", rcpt=["NOTIFY=SUCCESS,FAILURE"])
+    new_id = re.search(r"forwarded as (\w+)", instance.wait_log(f"{queue_id}: to=.*forwarded as")[0])[1]
+    _, _, recipients, _ = parts(read_notice(instance, new_id))
+    assert recipients[0]["Original-Recipient"] == "rfc822;one@localhost"
+    ended(instance, queue_id)
+    assert not [line for line in instance.lines() if f"{queue_id}: sender" in line]
     quiet = send(instance, ME)
     ended(instance, quiet)
     assert not [line for line in instance.lines() if f"{quiet}: sender" in line]
@@ -212,6 +219,12 @@ def test_notices_end(make_routed):
     assert "the body" in str(read_notice(instance, queue_id))
     instance.wait_log("warning: .*: undeliverable postmaster notification discarded", 2)
     wait_until("an empty queue", lambda: "queue is empty" in run("postqueue", "-c", instance.etc, "-p").stdout)
+
+
+def test_answers_to_postmaster_notices_are_taken_and_dropped(instance):
+    queue_id = send(instance, "double-bounce@localhost", sender="")
+    instance.wait_log(f"{queue_id}: to=<double-bounce@localhost>.*undeliverable postmaster notification discarded")
+    ended(instance, queue_id)
 
 
 def test_many_recipients_are_one_notice(make_routed):

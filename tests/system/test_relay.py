@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from conftest import free_port, wait_until
+from conftest import BIN, free_port, wait_until
 from sink import Session, Sink
 
 
@@ -289,6 +289,17 @@ def test_lmtp_answers_for_each_recipient(relay):
         assert len(sink.messages) == 1
 
 
+@pytest.mark.skipif(not (BIN / "dialer").exists(), reason="without dialer nobody may connect to a path")
+def test_lmtp_to_a_unix_socket(relay, workspace):
+    path = str(workspace / "lmtp")
+    with Sink(family=socket.AF_UNIX, address=path, lmtp=True) as sink:
+        os.chmod(path, 0o777)
+        instance = relay(0, default_transport=f"lmtp:unix:{path}", myhostname="store.example")
+        send_many(instance, 3, to="r@x.example")
+        instance.wait_log(rf"relay=store.example\[{path}\], .*status=sent", 3)
+        assert len(sink.messages) == 3 and sink.connections == 1
+
+
 class Hesitate(Session):
     """Asked for the content, it waits for a word of the test."""
 
@@ -312,3 +323,64 @@ def test_without_a_queue_manager_no_message_is_finished(relay):
         instance.wait_log(f"{queue_id}: to=.*status=deferred .the queue manager is gone")
         instance.wait_log(f"{queue_id}: removed")
         assert len(sink.messages) == 1
+
+
+HELLOS = [
+    ({}, ["EHLO us.example", "MAIL FROM:<sender@example.com> SIZE=N"]),
+    ({"smtp_helo_name": "other.example"}, ["EHLO other.example", "MAIL FROM:<sender@example.com> SIZE=N"]),
+    ({"smtp_never_send_ehlo": "yes"}, ["HELO us.example", "MAIL FROM:<sender@example.com>"]),
+    ({"smtp_always_send_ehlo": "no"}, ["EHLO us.example", "MAIL FROM:<sender@example.com> SIZE=N"]),
+    ({"smtp_discard_ehlo_keywords": "size, pipelining"}, ["EHLO us.example", "MAIL FROM:<sender@example.com>"]),
+]
+
+
+@pytest.mark.parametrize("settings,said", HELLOS, ids=lambda v: next(iter(v), "default") if isinstance(v, dict) else "")
+def test_settings_of_the_dialogue(relay, settings, said):
+    with Sink() as sink:
+        relay(sink, myhostname="us.example", **settings).deliver(to="r@remote.example")
+    heard = [re.sub(r"SIZE=\d+", "SIZE=N", command) for command in sink.commands]
+    assert heard[:4] == [*said, "RCPT TO:<r@remote.example>", "DATA"]
+
+
+def test_a_greeting_may_be_final(relay):
+    class Never(Session):
+        def run(self):
+            self.say("554 5.7.1 never\r\n")
+
+    with Sink(session=Never) as sink:
+        instance = relay(sink, smtp_skip_5xx_greeting="no")
+        queue_id = instance.send(to="r@remote.example")
+        instance.wait_log(rf"{queue_id}: to=.*relay=127.0.0.1\[127.0.0.1\]:{sink.port}, .*dsn=5.7.1, status=bounced "
+                          r"\(host 127.0.0.1\[127.0.0.1\] refused to talk to me: 554 5.7.1 never\)")
+
+
+def test_the_answer_to_quit_can_be_waited_for(relay):
+    with Sink() as sink:
+        instance = relay(sink, smtp_skip_quit_response="no", smtp_connection_cache_on_demand="no")
+        send_many(instance, 3)
+        instance.wait_log("removed", 3)
+        wait_until("each good-bye", lambda: sink.commands.count("QUIT") == 3 and not sink.open)
+
+
+def test_a_reload_repeats_nothing(relay):
+    with Sink() as sink:
+        instance = relay(sink)
+        for _ in range(3):
+            send_many(instance, 30)
+            instance.gatepost("reload")
+        instance.wait_log("removed", 90)
+        assert texts_of(sink) == sorted([b"%d\r\n" % i for i in range(30)] * 3)
+        assert not [line for line in instance.lines() if "status=deferred" in line]
+
+
+def test_transports_have_their_own_settings(relay):
+    """-o of an entry of master.cf, and its name in the log."""
+    with Sink() as sink:
+        instance = relay(free_port(), transport_maps=f"inline:{{ {{x.example = relay:[127.0.0.1]:{sink.port}}} }}")
+        path = instance.etc / "master.cf"
+        path.write_text(path.read_text().replace("syslog_name=postfix/$service_name",
+                                                 "syslog_name=postfix/$service_name -o smtp_helo_name=relay.example"))
+        instance.gatepost("reload")
+        instance.deliver(to="r@x.example")
+        assert sink.commands[0] == "EHLO relay.example"
+        instance.wait_log(r"postfix/relay/smtp\[\d+\]: .*status=sent")

@@ -14,6 +14,7 @@
 #include "common/base/mem.h"
 #include "common/mail/header.h"
 #include "common/mail/queue_id.h"
+#include "common/mail/xtext.h"
 
 static void a_queue_id_tells_its_time(void **state)
 {
@@ -185,6 +186,37 @@ static void a_date_shows_the_local_time(void **state)
 	mail_date(out, INT64_MIN);
 }
 
+static void xtext_is_decoded_or_refused(void **state)
+{
+	static const struct {
+		const char *text, *decoded; /* NULL: refused */
+	} cases[] = {
+		{ "", "" },
+		{ "abc!~", "abc!~" },
+		{ "a+2Bb+3D", "a+b=" },
+		{ "+41+0A", "A\n" },
+		{ "+4", NULL },
+		{ "a+", NULL },
+		{ "+4g", NULL },
+		{ "+2b", NULL },
+		{ "a=b", NULL },
+		{ "a b", NULL },
+		{ "\xc3\xa9", NULL },
+	};
+	struct buf out = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		bool ok = cases[i].decoded != NULL;
+
+		buf_reset(&out);
+		buf_puts(&out, "x");
+		assert_int_equal(xtext_decode(slice_of(cases[i].text), &out), ok);
+		assert_string_equal(buf_text(&out) + 1, ok ? cases[i].decoded : "");
+	}
+	buf_clear(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +226,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_queue_id_is_refused),
 		cmocka_unit_test(a_header_is_cut_the_same_in_any_pieces),
 		cmocka_unit_test(known_names_are_known_in_any_case),
+		cmocka_unit_test(xtext_is_decoded_or_refused),
 		cmocka_unit_test(a_date_shows_the_local_time),
 	};
 

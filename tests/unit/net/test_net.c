@@ -236,6 +236,74 @@ static void pieces_stay_until_they_are_consumed(void **state)
 	in_task(pieces);
 }
 
+static void drain(void *arg)
+{
+	size_t *taken = arg;
+	char bytes[4096];
+	ssize_t got;
+
+	while (*taken < 3 + 3000000 &&
+	    (task_wait_fd(peer, TASK_READ, deadline_after(10 * CLOCK_SECOND)) != -1) &&
+	    (got = recv(peer, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		*taken += (size_t)got;
+}
+
+static void send_large(void *arg)
+{
+	static char large[1500000];
+	struct slice parts[] = { slice_new(large, sizeof(large)), slice_new(large, sizeof(large)) };
+	size_t left = 0, taken = 0;
+	deadline begin;
+
+	(void)arg;
+	/* What was gathered goes first, and patience is for each step, not for the whole. */
+	assert_int_equal(stream_write(ours, SLICE("abc"), DEADLINE_NEVER), 0);
+	assert_non_null(task_start("peer", drain, &taken));
+	assert_int_equal(stream_send(ours, parts, 2, CLOCK_SECOND, &left), 0);
+	assert_int_equal(left, 0);
+	while (taken < 3 + 2 * sizeof(large))
+		task_sleep_until(deadline_after(CLOCK_MS));
+	/* Nobody reads any more. */
+	begin = clock_now();
+	assert_int_equal(stream_send(ours, parts, 2, 30 * CLOCK_MS, &left), -1);
+	assert_int_equal(errno, ETIMEDOUT);
+	assert_in_range(left, 1, 2 * sizeof(large) - 1);
+	assert_in_range(clock_now() - begin, 30 * CLOCK_MS, 5 * CLOCK_SECOND);
+	assert_false(stream_try(ours, SLICE("QUIT\r\n")));
+	task_stop();
+}
+
+static void large_parts_are_sent_as_they_lie(void **state)
+{
+	(void)state;
+	in_task(send_large);
+}
+
+static void be_quiet(void *arg)
+{
+	struct slice line;
+
+	(void)arg;
+	assert_true(stream_is_quiet(ours));
+	say("a\nb\n");
+	assert_false(stream_is_quiet(ours));
+	stream_wait_first(ours);
+	assert_int_equal(stream_line(ours, &line, DEADLINE_NEVER), 1);
+	assert_false(stream_is_quiet(ours)); /* b is in the buffer */
+	assert_int_equal(stream_line(ours, &line, DEADLINE_NEVER), 1);
+	assert_true(stream_is_quiet(ours));
+	assert_true(stream_try(ours, SLICE("QUIT\r\n")));
+	shutdown(peer, SHUT_WR);
+	assert_false(stream_is_quiet(ours));
+	task_stop();
+}
+
+static void an_idle_stream_is_quiet(void **state)
+{
+	(void)state;
+	in_task(be_quiet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +315,8 @@ int main(void)
 		cmocka_unit_test(a_long_line_is_bounded),
 		cmocka_unit_test(a_peer_that_does_not_read_costs_a_deadline),
 		cmocka_unit_test(pieces_stay_until_they_are_consumed),
+		cmocka_unit_test(large_parts_are_sent_as_they_lie),
+		cmocka_unit_test(an_idle_stream_is_quiet),
 	};
 
 	task_init();

@@ -162,10 +162,11 @@ static void look_up(struct slice name, enum dns_type type, struct arena *arena,
 			answer->status = DNS_NO_DATA;
 	}
 	for (size_t i = 0; i < ARRAY_LENGTH(zone); i++) {
-		struct slice data = slice_of(zone[i] + strlen(key));
+		struct slice data;
 
 		if (strncmp(zone[i], key, strlen(key)) != 0)
 			continue;
+		data = slice_of(zone[i] + strlen(key));
 		if (slice_equal(data, SLICE("again")))
 			answer->status = DNS_TRY_AGAIN;
 		else if (!slice_equal(data, SLICE("nothing")))
