@@ -16,6 +16,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/ipc/delivery.h"
 #include "common/task/task.h"
 #include "smtp/transaction.h"
 
@@ -28,6 +29,7 @@ static struct server {
 	struct buf heard;      /* commands and content, as they came */
 	const char *rcpt_says; /* to each */
 	bool kills_qmgr;       /* before it asks for the content */
+	struct task *client;   /* then: whose wait for another queue manager it ends */
 	bool ended;
 } server;
 
@@ -60,6 +62,10 @@ static void serve(void *arg)
 			answer(slice_equal(line, SLICE("DATA")) ? "354 go\r\n"
 								: "250 2.1.0 Ok\r\n");
 		in_content = !is_dot && slice_equal(line, SLICE("DATA"));
+		if (in_content && server.kills_qmgr) {
+			task_sleep_until(deadline_after(20 * CLOCK_MS));
+			task_cancel(server.client);
+		}
 	}
 	stream_free(server.stream);
 	server.ended = true;
@@ -110,7 +116,8 @@ static void end_session(struct session *s)
 
 static struct msg_deliver message(struct arena *arena, size_t count, const char *name)
 {
-	struct msg_deliver m = { .id = SLICE("id"),
+	static int deliveries;
+	struct msg_deliver m = { .id = slice_of(arena_printf(arena, "id%d", ++deliveries)),
 		.sender = SLICE("s@example.com"),
 		.content = SLICE("A: b\r\n\r\n..\r\n"),
 		.content_size = 12,
@@ -130,6 +137,8 @@ static struct msg_deliver message(struct arena *arena, size_t count, const char 
 	return m;
 }
 
+static struct request *asking;
+
 static enum transaction_result run(struct session *s, struct delivery *d,
     const struct msg_deliver *m)
 {
@@ -137,8 +146,9 @@ static enum transaction_result run(struct session *s, struct delivery *d,
 
 	d->m = m;
 	d->fd = -1;
-	d->request = request_open(to_qmgr, &table_heard, &(struct msg_heard){ 1 }, -1, false,
+	asking = request_open(to_qmgr, &table_heard, &(struct msg_heard){ 1 }, -1, false,
 	    DEADLINE_NEVER);
+	d->run = delivery_begin(asking, m);
 	d->targets = arena_alloc(d->arena, count * sizeof(*d->targets));
 	d->out.outcome.items = arena_alloc(d->arena, count * sizeof(uint64_t));
 	d->out.success.items = arena_alloc(d->arena, count * sizeof(uint64_t));
@@ -189,7 +199,7 @@ static void what_is_offered_is_used(void)
 			assert_true(slice_equal(d.out.remote.items[n], SLICE("mx.example")));
 		}
 		end_session(s);
-		request_close(d.request);
+		request_close(asking);
 		arena_free(d.arena);
 	}
 }
@@ -213,7 +223,7 @@ static void neither_side_waits_for_the_other(void)
 	for (size_t i = 0; i < 1000; i++)
 		assert_int_equal(d.out.outcome.items[i], OUTCOME_SENT);
 	end_session(s);
-	request_close(d.request);
+	request_close(asking);
 	arena_free(d.arena);
 	server.rcpt_says = "250 2.1.5 Ok\r\n";
 }
@@ -225,14 +235,16 @@ static void without_qmgr_there_is_no_dot(void)
 	struct session *s = new_session(FEATURE_PIPELINING, 0);
 
 	server.kills_qmgr = true;
+	server.client = task_self();
 	assert_int_equal(run(s, &d, &m), TRANSACTION_DONE);
+	task_uncancel();
 	assert_true(s->is_broken);
 	assert_int_equal(d.targets[0].last.outcome, OUTCOME_DEFERRED);
 	assert_true(slice_equal(d.targets[0].last.text, SLICE("the queue manager is gone")));
 	end_session(s);
 	assert_string_equal(buf_text(&server.heard),
 	    "MAIL FROM:<s@example.com>|RCPT TO:<0@x>|DATA|");
-	request_close(d.request);
+	request_close(asking);
 	arena_free(d.arena);
 }
 
