@@ -33,6 +33,14 @@ static uint32_t last_number;
 
 /* --- start ---------------------------------------------------------------------------------------- */
 
+/* Sessions of a server. Not of pickup: Postfix's 1 means one process there, and one client at a time could
+ * keep all others waiting. */
+static bool counts_sessions(const struct entry *e)
+{
+	return e->program->kind == PROGRAM_SERVER && e->program->role != ROLE_PICKUP &&
+	    e->maxproc > 0;
+}
+
 static uint64_t session_limit(const struct entry *e)
 {
 	uint64_t limit = (uint64_t)conf_number(master.conf, "service_session_limit");
@@ -43,7 +51,7 @@ static uint64_t session_limit(const struct entry *e)
 	if (limit == 0)
 		limit = 1;
 	/* As many processes as needed, and equal parts for them. */
-	if (e->program->kind == PROGRAM_SERVER && e->maxproc > 0)
+	if (counts_sessions(e))
 		limit = (uint64_t)e->maxproc / (((uint64_t)e->maxproc + limit - 1) / limit);
 	return limit;
 }
@@ -62,9 +70,9 @@ static unsigned process_limit(const struct entry *e)
 {
 	uint64_t limit = session_limit(e);
 
-	if (e->program->kind == PROGRAM_SINGLE)
+	if (e->program->kind == PROGRAM_SINGLE || e->program->role == ROLE_PICKUP)
 		return 1;
-	if (e->program->kind == PROGRAM_SERVER && e->maxproc > 0)
+	if (counts_sessions(e))
 		return (unsigned)((uint64_t)e->maxproc / limit);
 	if (e->program->kind == PROGRAM_WORKER)
 		switch (e->program->role) {

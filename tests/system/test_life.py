@@ -60,6 +60,7 @@ HOLDS = {
     "rewrite": ("etc/aliases.db",),
     "local": ("etc/aliases.db",),
     "postlog": ("log/maillog",),
+    "pickup": ("queue/maildrop",),
 }
 
 
@@ -74,13 +75,12 @@ def test_uids_and_roots(instance):
         if name == "master" or name.endswith("monitor"):
             assert uid == 0
             continue
-        owner = "gatepostq" if name in ("qmgr", "showq") else "gatepost"
+        owner = "gatepostq" if name in ("qmgr", "showq", "flush") else "gatepost"
         assert uid == pwd.getpwnam(owner).pw_uid, name
         assert status["Groups"].strip() == "", name
-        if name == "qmgr":
-            assert root == str(instance.dir / "queue")
-        elif name != "proxymap":
-            assert root == str(instance.dir / "queue/empty"), name
+        roots = {"qmgr": f"{instance.dir}/queue", "pickup": f"{instance.dir}/queue/maildrop", "proxymap": "/",
+                 "dialer": "/"}
+        assert root == roots.get(name, f"{instance.dir}/queue/empty"), name
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0, name
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"Max core file size +0 +0 ", limits), name

@@ -64,7 +64,7 @@ def test_nonsense_ends_only_its_own_connection(instance):
                 attack(s)
     instance.deliver()
     assert "empty" in run("postqueue", "-c", instance.etc, "-p").stdout
-    assert sorted(before) == sorted(instance.processes())
+    assert set(before) <= set(instance.processes())
     for s in held:
         s.close()
 
@@ -121,7 +121,8 @@ def test_others_reach_the_public_sockets_only(instance):
     done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable,
                            "-c", script, *map(str, sockets(instance))], capture_output=True, text=True,
                           check=True)
-    assert set(done.stdout.splitlines()) == {"master PermissionError", "pickup reached", "showq reached"}
+    assert set(done.stdout.splitlines()) == {"master PermissionError", "flush reached", "pickup reached",
+                                             "showq reached"}
     for verb in ("status", "stop", "abort", "reload"):
         refused = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                                   os.environ["BUILD_DIRECTORY"] + "/bin/gatepost", "-c", instance.etc, verb],

@@ -448,6 +448,10 @@ def test_a_hostile_client_loses_its_connection_alone(instance):
     submit(instance, ME)
     boxes(instance, 2)
     assert dict(instance.processes())["pickup"] == pid
+    # Nobody waited until the quiet client had been sent away.
+    quiet.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        quiet.recv(1)
     quiet.close()
 
 
