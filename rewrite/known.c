@@ -29,7 +29,7 @@ int alias_lookup(const struct tables *t, struct slice address, struct buf *value
 	    own == 1, value, extension);
 }
 
-static int lookup(const struct tables *t, struct dict_maps *maps, struct slice address,
+static int lookup_as(const struct tables *t, struct dict_maps *maps, struct slice address,
     bool is_local)
 {
 	struct buf value = { 0 };
@@ -38,6 +38,24 @@ static int lookup(const struct tables *t, struct dict_maps *maps, struct slice a
 	    &value, &extension);
 
 	buf_clear(&value);
+	return rc;
+}
+
+/* A quoted local part as it is, then as tables of names have it. */
+static int lookup(const struct tables *t, struct dict_maps *maps, struct slice address,
+    bool is_local)
+{
+	struct mail_address parts = mail_address_split(address);
+	struct buf plain = { 0 };
+	int rc = lookup_as(t, maps, address, is_local);
+
+	if (rc != 0 || parts.local.len == 0 || parts.local.data[0] != '"')
+		return rc;
+	local_part_unquote(parts.local, &plain);
+	buf_putc(&plain, '@');
+	buf_put_slice(&plain, parts.domain);
+	rc = lookup_as(t, maps, buf_slice(&plain), is_local);
+	buf_clear(&plain);
 	return rc;
 }
 

@@ -379,6 +379,9 @@ static void recipients_are_known_by_the_tables_of_their_class(void **state)
 		{ "ROOT+ext@localhost", KNOWN_YES },
 		{ "root@[127.0.0.1]", KNOWN_YES },
 		{ "postmaster@here.example", KNOWN_YES },
+		{ "\"root+a b\"@here.example", KNOWN_YES },
+		{ "\"a b\"@here.example", KNOWN_YES },
+		{ "\"a c\"@here.example", KNOWN_NO },
 		{ "Double-Bounce@here.example", KNOWN_YES },
 		{ "double-bounce@relay.example", KNOWN_NO },
 		{ "nobody-at-all@here.example", KNOWN_NO },
@@ -395,7 +398,7 @@ static void recipients_are_known_by_the_tables_of_their_class(void **state)
 	};
 
 	(void)state;
-	settings.local_recipient_maps = "unix:passwd.byname inline:{postmaster=root}";
+	settings.local_recipient_maps = "unix:passwd.byname inline:{postmaster=root, {a b = root}}";
 	settings.virtual_mailbox_maps = "inline:{joe@box.example=joe/}";
 	settings.relay_recipient_maps = "inline:{@sub.relay.example=x}";
 	settings.virtual_alias_maps = "inline:{info@alias.example=root, sales@here.example=root}";
