@@ -156,7 +156,7 @@ check-bad-stores: $(call objects,tests/unit/queue/bad_store.c) $(call test_archi
 		tests/unit/queue/check-bad-stores $(BUILD)
 
 check-system: all
-	BUILD_DIRECTORY="$(abspath $(BUILD))" /usr/bin/python3 -m pytest -q -rs tests/system
+	BUILD_DIRECTORY="$(abspath $(BUILD))" /usr/bin/python3 -m pytest -q -rs -n 3 --dist loadfile tests/system
 
 check-layers:
 	scripts/layers
