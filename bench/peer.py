@@ -4,6 +4,7 @@ with. Its package, and the libraries it needs that are not installed, come with 
 below the build directory, once."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -39,8 +40,10 @@ class Peer:
 
     def __init__(self, build):
         self.root = pathlib.Path(build) / "peer"
-        if not self.root.exists():
-            self.fetch()
+        with self.root.with_name("peer.lock").open("w") as lock:  # tests run side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.root.exists():
+                self.fetch()
         libraries = [self.root / "usr/lib/postfix", *self.root.glob("usr/lib/*-linux-gnu*")]
         self.env = dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, libraries)))
 

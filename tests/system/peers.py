@@ -163,6 +163,7 @@ tls_advertise_hosts =
 host_lookup =
 rfc1413_hosts =
 queue_run_max = 0
+smtp_accept_queue_per_connection = 0
 keep_environment =
 begin acl
 recipient:
