@@ -340,6 +340,22 @@ def test_without_a_queue_manager_no_message_is_finished(relay):
         assert len(sink.messages) == 1
 
 
+def test_a_reload_waits_for_no_server_and_cuts_no_delivery(relay):
+    with Sink(session=Hesitate) as slow, Sink() as quick:
+        slow.asked, slow.go = threading.Event(), threading.Event()
+        instance = relay(quick, transport_maps=f"inline:{{ {{slow.example = smtp:[127.0.0.1]:{slow.port}}} }}")
+        queue_id = instance.send(to="r@slow.example")
+        assert slow.asked.wait(60)
+        before = dict(instance.processes())["qmgr"]
+        instance.gatepost("reload")
+        wait_until("the successor", lambda: dict(instance.processes()).get("qmgr") not in (None, before))
+        instance.deliver(to="r@quick.example")
+        slow.go.set()
+        instance.wait_log(f"{queue_id}: to=.*status=sent")
+        instance.wait_log(f"{queue_id}: removed")
+        assert (slow.connections, len(slow.messages), len(quick.messages)) == (1, 1, 1)
+
+
 HELLOS = [
     ({}, ["EHLO us.example", "MAIL FROM:<sender@example.com> SIZE=N"]),
     ({"smtp_helo_name": "other.example"}, ["EHLO other.example", "MAIL FROM:<sender@example.com> SIZE=N"]),
