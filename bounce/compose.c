@@ -126,7 +126,9 @@ static void put_words(const struct notice *n, struct buf *out)
 	for (size_t i = 0; i < l->count; i++)
 		put_reason(&l->items[i], &text, out);
 	if (l->total > l->count)
-		buf_printf(out, "\r\nThe same is true of %llu more recipients.\r\n",
+		buf_printf(out, "\r\n%s %llu more recipients.\r\n",
+		    n->about->kind == NOTICE_VERIFY ? "There is no room here for"
+						    : "The same is true of",
 		    (unsigned long long)(l->total - l->count));
 	buf_clear(&text);
 }
