@@ -126,7 +126,9 @@ static void put_words(const struct notice *n, struct buf *out)
 	for (size_t i = 0; i < l->count; i++)
 		put_reason(&l->items[i], &text, out);
 	if (l->total > l->count)
-		buf_printf(out, "\r\nThe same is true of %llu more recipients.\r\n",
+		buf_printf(out, "\r\n%s %llu more recipients.\r\n",
+		    n->about->kind == NOTICE_VERIFY ? "There is no room here for"
+						    : "The same is true of",
 		    (unsigned long long)(l->total - l->count));
 	buf_clear(&text);
 }
@@ -135,11 +137,11 @@ static void put_words(const struct notice *n, struct buf *out)
 
 static void begin_content(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const char *undelivered = n->about->kind == NOTICE_SUCCESS ? "" : "Undelivered ";
+	bool is_undelivered = n->about->kind == NOTICE_FAILURE || n->about->kind == NOTICE_DELAY;
 	char description[64];
 
-	snprintf(description, sizeof(description), "%sMessage%s", undelivered,
-	    n->headers_only ? " Headers" : "");
+	snprintf(description, sizeof(description), "%sMessage%s",
+	    is_undelivered ? "Undelivered " : "", n->headers_only ? " Headers" : "");
 	begin_part(n, description, n->headers_only ? "text/rfc822-headers" : "message/rfc822",
 	    is_8bit, out);
 	put_address(out, "Return-Path: <", n->about->sender, ">");

@@ -17,6 +17,8 @@ bool list_is_due(enum notice_kind kind, uint64_t notify, uint64_t success)
 		return notify == 0 || (notify & NOTIFY_DELAY) != 0;
 	case NOTICE_SUCCESS:
 		return (notify & NOTIFY_SUCCESS) != 0 && success != SUCCESS_PASSED;
+	case NOTICE_VERIFY:
+		return true;
 	}
 	return false;
 }

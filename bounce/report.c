@@ -81,6 +81,8 @@ static const char *action(const struct notice *n, const struct notice_rcpt *r)
 		return "failed";
 	if (n->about->kind == NOTICE_DELAY)
 		return "delayed";
+	if (n->about->kind == NOTICE_VERIFY)
+		return r->dsn.len > 0 && r->dsn.data[0] == '2' ? "deliverable" : "undeliverable";
 	return successes[r->success <= SUCCESS_EXPANDED ? r->success : SUCCESS_DELIVERED];
 }
 
@@ -101,9 +103,10 @@ static void put_original(struct field *f, const struct notice_rcpt *r)
 
 static void put_rcpt(struct field *f, const struct notice *n, const struct notice_rcpt *r)
 {
-	static const char *const statuses[] = {
-		[NOTICE_FAILURE] = "5.0.0", [NOTICE_DELAY] = "4.0.0", [NOTICE_SUCCESS] = "2.0.0"
-	};
+	static const char *const statuses[] = { [NOTICE_FAILURE] = "5.0.0",
+		[NOTICE_DELAY] = "4.0.0",
+		[NOTICE_SUCCESS] = "2.0.0",
+		[NOTICE_VERIFY] = "5.0.0" };
 
 	buf_puts(f->out, "\r\n");
 	begin(f,

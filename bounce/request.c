@@ -177,6 +177,7 @@ static const char *kind_name(const struct notices *n, bool is_copy)
 		[NOTICE_FAILURE] = { "sender non-delivery", "postmaster non-delivery" },
 		[NOTICE_DELAY] = { "sender delay", "postmaster delay" },
 		[NOTICE_SUCCESS] = { "sender delivery status", "postmaster delivery status" },
+		[NOTICE_VERIFY] = { "sender delivery status", "postmaster delivery status" },
 	};
 
 	return names[n->about->kind][is_copy];

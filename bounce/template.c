@@ -38,6 +38,11 @@ static const char success_text[] =
     "\n"
     "You asked to be told: your message was delivered to the recipients\n"
     "below. Where it was passed on to others, no more reports may follow.\n";
+static const char verify_text[] =
+    "This is the mail system at host $myhostname.\n"
+    "\n"
+    "You asked what would become of mail for the recipients below. Nothing\n"
+    "was delivered to them; what the servers said stands behind each.\n";
 
 static const struct template built_in[] = {
 	[NOTICE_FAILURE] = { "us-ascii", FROM, "Undelivered Mail Returned to Sender",
@@ -46,6 +51,8 @@ static const struct template built_in[] = {
 	    "Postmaster Warning: Delayed Mail", delay_text },
 	[NOTICE_SUCCESS] = { "us-ascii", FROM, "Successful Mail Delivery Report",
 	    "Postmaster Copy: Successful Mail Delivery", success_text },
+	[NOTICE_VERIFY] = { "us-ascii", FROM, "Mail Delivery Status Report",
+	    "Postmaster Copy: Mail Delivery Status Report", verify_text },
 };
 
 static struct template templates[ARRAY_LENGTH(built_in)];
@@ -207,7 +214,7 @@ void template_open(void)
 
 	arena_free(texts);
 	texts = arena_new();
-	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_SUCCESS; kind++) {
+	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_VERIFY; kind++) {
 		templates[kind] = built_in[kind];
 		if (!take_text(&templates[kind].text, built_in[kind].text, &why))
 			panic("bounce: the built-in text: %s", why);

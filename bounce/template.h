@@ -19,9 +19,9 @@ struct template_reader {
 	unsigned line;	     /* that was read last */
 	unsigned wrong_line; /* what the reason is about */
 };
-enum template_next { TEMPLATE_FOUND, TEMPLATE_SKIPPED, TEMPLATE_WRONG, TEMPLATE_END };
-/* The next template of the file. SKIPPED: verify_template, of reports that nobody here makes. WRONG: not to
- * be used, for a reason on the heap. The draft is to be cleared when FOUND. */
+enum template_next { TEMPLATE_FOUND, TEMPLATE_WRONG, TEMPLATE_END };
+/* The next template of the file. WRONG: not to be used, for a reason on the heap. The draft is to be cleared
+ * when FOUND. */
 enum template_next template_next(struct template_reader *, struct template_draft *, char **why);
 void template_draft_clear(struct template_draft *);
 

@@ -20,15 +20,14 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-/* verify_template belongs to reports that nobody here makes; a file of Postfix's has it. */
 static const struct {
 	const char *name;
-	enum notice_kind kind; /* 0: skipped */
+	enum notice_kind kind;
 } names[] = {
 	{ "failure_template", NOTICE_FAILURE },
 	{ "delay_template", NOTICE_DELAY },
 	{ "success_template", NOTICE_SUCCESS },
-	{ "verify_template", 0 },
+	{ "verify_template", NOTICE_VERIFY },
 };
 
 static bool next_line(struct template_reader *r, struct slice *line)
@@ -135,7 +134,7 @@ static char *take_lines(struct template_reader *r, struct slice marker, struct t
 	return why;
 }
 
-static char *begin(struct slice line, struct template_draft *d, struct slice *marker, bool *skip)
+static char *begin(struct slice line, struct template_draft *d, struct slice *marker)
 {
 	ptrdiff_t sign = slice_find(line, '=');
 	struct slice name = slice_trim(slice_part(line, 0, sign == -1 ? line.len : (size_t)sign)),
@@ -150,7 +149,6 @@ static char *begin(struct slice line, struct template_draft *d, struct slice *ma
 	for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
 		if (slice_equal(name, slice_of(names[i].name))) {
 			d->kind = names[i].kind;
-			*skip = names[i].kind == 0;
 			return NULL;
 		}
 	return shown("there is no template of this name", name);
@@ -159,7 +157,6 @@ static char *begin(struct slice line, struct template_draft *d, struct slice *ma
 enum template_next template_next(struct template_reader *r, struct template_draft *d, char **why)
 {
 	struct slice line, marker;
-	bool skip = false;
 
 	*d = (struct template_draft){ 0 };
 	do
@@ -167,9 +164,9 @@ enum template_next template_next(struct template_reader *r, struct template_draf
 			return TEMPLATE_END;
 	while (slice_trim(line).len == 0 || line.data[0] == '#');
 	d->line = r->wrong_line = r->line;
-	*why = begin(line, d, &marker, &skip);
+	*why = begin(line, d, &marker);
 	if (marker.len > 0) {
-		bool ignored = *why != NULL || skip;
+		bool ignored = *why != NULL;
 		unsigned wrong_line = r->line;
 		char *wrong = take_lines(r, marker, d, &wrong_line);
 
@@ -180,8 +177,8 @@ enum template_next template_next(struct template_reader *r, struct template_draf
 			r->wrong_line = wrong_line;
 		}
 	}
-	if (*why == NULL && !skip)
+	if (*why == NULL)
 		return TEMPLATE_FOUND;
 	template_draft_clear(d);
-	return *why == NULL ? TEMPLATE_SKIPPED : TEMPLATE_WRONG;
+	return TEMPLATE_WRONG;
 }

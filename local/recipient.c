@@ -122,6 +122,20 @@ static bool ask_agent(struct recipient *r, const struct part *part, struct act_r
 	return agents_ask(part->user, part->lane, request, r->content_fd, r->arena, reply, v);
 }
 
+/* The message only asks about its recipients: nothing is done. */
+static bool is_verify(const struct recipient *r)
+{
+	return r->message->flags & ADMIT_VERIFY;
+}
+
+/* What the agent would do, but for a .forward: only its owner may read it. */
+static const char *foretell(const struct recipient *r, const struct part *part)
+{
+	if (part->action != ACT_TARGET)
+		return "delivers to mailbox";
+	return arena_printf(r->arena, "delivers to %.*s", (int)part->target.len, part->target.data);
+}
+
 /* Has it done by the agent. Addresses that come back are followed like members, unless all of it is
  * tried again. */
 static void act(struct recipient *r, const struct part *part)
@@ -130,6 +144,10 @@ static void act(struct recipient *r, const struct part *part)
 	struct act_reply reply = { 0 };
 	struct verdict v = { 0 };
 
+	if (is_verify(r)) {
+		add(r, OUTCOME_SENT, "2.0.0", foretell(r, part));
+		return;
+	}
 	request.action = part->action;
 	request.target = part->target;
 	/* A user's second part may lead to the same mailbox as the first. */
@@ -308,6 +326,18 @@ static bool deliver_here(struct recipient *r)
 	return true;
 }
 
+static void foretell_rest(const struct recipient *r, struct verdict *v)
+{
+	struct buf list = { 0 };
+	struct place *p;
+
+	STAILQ_FOREACH(p, &r->rest, entry)
+		buf_printf(&list, "%s%.*s", list.len > 0 ? ", " : "aliased to ",
+		    (int)p->address.len, p->address.data);
+	verdict_set(v, OUTCOME_SENT, "2.0.0", "%s", buf_text(&list));
+	buf_clear(&list);
+}
+
 static void send_to_rest(struct recipient *r)
 {
 	struct resending sending = {
@@ -323,7 +353,10 @@ static void send_to_rest(struct recipient *r)
 
 	STAILQ_FOREACH(p, &r->rest, entry)
 		sending.addresses.items[sending.addresses.count++] = p->address;
-	resend(&sending, &v);
+	if (is_verify(r))
+		foretell_rest(r, &v);
+	else
+		resend(&sending, &v);
 	if (r->verdict->outcome == OUTCOME_SENT && v.outcome == OUTCOME_SENT)
 		verdict_set(r->verdict, OUTCOME_SENT, "2.0.0", "%s; %s",
 		    arena_text(r->arena, slice_of(r->verdict->text)), v.text);

@@ -41,7 +41,8 @@ void intake_begin(struct intake *in, uint32_t uid, const char *id, int64_t arriv
 	struct msg_admit admit = {
 		.arrival_us = arrival_us,
 		.flags = ((m->flags & SUBMIT_8BIT) ? ADMIT_8BIT : 0u) |
-		    ((m->flags & SUBMIT_GATEWAY) ? 0u : ADMIT_LOCAL),
+		    ((m->flags & SUBMIT_GATEWAY) ? 0u : ADMIT_LOCAL) |
+		    ((m->flags & SUBMIT_VERIFY) ? ADMIT_VERIFY : 0u),
 		.envid = m->envid,
 		.ret = m->ret,
 		.full_name = m->full_name,

@@ -85,6 +85,15 @@ static void send_content(struct relay *relay, const struct msg_deliver *m, int f
 	}
 }
 
+static void pass_on(struct relay *relay, const struct msg_deliver *m, int fd)
+{
+	open_relay(relay, m);
+	send_rcpts(relay, m);
+	send_content(relay, m, fd);
+	if (relay->reply.code == 0)
+		relay_end(relay);
+}
+
 /* All recipients share the fate of the new message. */
 static void conclude(struct request *request, const struct msg_deliver *m, struct relay *relay,
     struct delivery_run *run, struct delivery_times *times)
@@ -130,11 +139,10 @@ void requeue_run(struct request *request, struct frame *first)
 	service_session_begin();
 	run = delivery_begin(request, m);
 	if (run != NULL) {
-		open_relay(&relay, m);
-		send_rcpts(&relay, m);
-		send_content(&relay, m, first->fd);
-		if (relay.reply.code == 0)
-			relay_end(&relay);
+		if (m->flags & ADMIT_VERIFY)
+			relay_refuse(&relay, 554, "5.3.5", "it only asks about its recipients");
+		else
+			pass_on(&relay, m, first->fd);
 		conclude(request, m, &relay, run, &times);
 		relay_clear(&relay);
 	}

@@ -30,7 +30,8 @@ static const char usage[] =
     "  -B body          7BIT or 8BITMIME\n"
     "  -G               mail from elsewhere: its header is not completed\n"
     "  -b mode          m send (default), s SMTP on standard input, p list the queue,\n"
-    "                   i build the aliases, d or l start the mail system\n"
+    "                   i build the aliases, d or l start the mail system,\n"
+    "                   v deliver nothing: have a report on the recipients mailed\n"
     "  -I               build the aliases\n"
     "  -q               try all waiting mail now; -qI id: one message; -qR site\n"
     "  -C config        main.cf, or its directory\n"
@@ -193,11 +194,19 @@ static void add_recipients(struct submission *m, const struct options *o, char *
 				 "the -t option");
 }
 
+static void submit(const struct sendmail *s, const struct submission *m)
+{
+	char *text;
+	enum exit_status status = submission_send(m, s->conf, s->config_path, &text);
+
+	if (status != EXIT_OK)
+		fail_now(status, "%s", text);
+	free(text);
+}
+
 static int send_message(const struct sendmail *s, char **arguments)
 {
 	struct submission m = { 0 };
-	enum exit_status status;
-	char *text;
 
 	if (*arguments == NULL && !s->options.extract)
 		add_recipients(&m, &s->options, arguments);
@@ -205,12 +214,31 @@ static int send_message(const struct sendmail *s, char **arguments)
 	read_message(&m.content, s->options.keep_dots,
 	    (uint64_t)conf_number(s->conf, "message_size_limit"));
 	add_recipients(&m, &s->options, arguments);
-	status = submission_send(&m, s->conf, s->config_path, &text);
-	if (status != EXIT_OK)
-		fail_now(status, "%s", text);
-	free(text);
+	submit(s, &m);
 	submission_clear(&m);
 	return 0;
+}
+
+/* Nothing is read: the message stands for any. */
+static int verify(const struct sendmail *s, char **arguments)
+{
+	struct submission m = { 0 };
+	struct slice reader;
+
+	if (s->options.extract)
+		fail_now(EXIT_USAGE, "-t can't be used with -bv");
+	sendmail_begin(s, &m);
+	m.envelope.flags |= SUBMIT_VERIFY;
+	add_recipients(&m, &s->options, arguments);
+	if (spool_append(&m.content, SLICE("Subject: recipient verification\n\n")) == -1)
+		fail_now(EXIT_TEMPORARY, "cannot keep the message: %s", strerror(errno));
+	submit(s, &m);
+	reader = m.envelope.sender;
+	if (reader.len > 0)
+		printf("Mail Delivery Status Report will be mailed to <%.*s>.\n", (int)reader.len,
+		    reader.data);
+	submission_clear(&m);
+	return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
 }
 
 static int flush(const struct sendmail *s)
@@ -239,8 +267,7 @@ static int run(const struct sendmail *s, char **arguments)
 			become(s, "postalias", s->options.alias_database, NULL);
 		become(s, "newaliases", NULL, NULL);
 	case MODE_VERIFY:
-		fail_now(EXIT_UNAVAILABLE,
-		    "-bv: a report on recipients can't be mailed by this version");
+		return verify(s, arguments);
 	case MODE_START:
 		become(s, "postfix", "start", NULL);
 	case MODE_FLUSH:

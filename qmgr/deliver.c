@@ -117,7 +117,7 @@ static void set_outcome(struct message *m, size_t index, enum outcome outcome, s
 		dsn = SLICE("2.0.0");
 	if (r->progress == DEFERRED && (dsn.len == 0 || dsn.data[0] != '4'))
 		dsn = SLICE("4.0.0");
-	r->is_told = r->progress == SENT && !(r->notify & NOTIFY_SUCCESS);
+	r->is_told = r->progress == SENT && !(r->notify & NOTIFY_SUCCESS) && !message_is_verify(m);
 	r->dsn = arena_copy(m->arena, slice_part(dsn, 0, DSN_LIMIT));
 	r->reason = arena_copy(m->arena, slice_part(text, 0, REASON_LIMIT));
 }
@@ -134,7 +134,7 @@ static void set_details(struct message *m, size_t index, const struct msg_outcom
 		    slice_part(o->diagnostic.items[at], 0, REASON_LIMIT));
 	if (o->success.count > 0)
 		r->success = o->success.items[at];
-	if (r->progress == SENT && r->success == SUCCESS_PASSED)
+	if (r->progress == SENT && r->success == SUCCESS_PASSED && !message_is_verify(m))
 		r->is_told = true;
 }
 

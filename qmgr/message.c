@@ -265,7 +265,7 @@ static void take_loaded(struct message *m, const struct store_loaded *l)
 		r->notify = s->notify.items[i];
 		r->dsn = arena_copy(m->arena, l->dsn[i]);
 		r->reason = arena_copy(m->arena, l->reason[i]);
-		round_take_state(r, l->state[i]);
+		round_take_state(m, r, l->state[i]);
 	}
 	/* ATTEMPT is not waited for: a crash may have taken the record of the first one. */
 	if (m->arrival_us < queue_opened_us)

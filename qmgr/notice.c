@@ -25,6 +25,8 @@ struct notice {
 
 static bool is_about(const struct message *m, const struct recipient *r, enum notice_kind kind)
 {
+	if ((kind == NOTICE_VERIFY) != message_is_verify(m))
+		return false;
 	switch (kind) {
 	case NOTICE_FAILURE:
 		return r->progress == BOUNCED && !r->is_told;
@@ -32,6 +34,8 @@ static bool is_about(const struct message *m, const struct recipient *r, enum no
 		return r->progress == SENT && !r->is_told;
 	case NOTICE_DELAY:
 		return r->progress == DEFERRED && !m->held;
+	case NOTICE_VERIFY:
+		return (r->progress == SENT || r->progress == BOUNCED) && !r->is_told;
 	}
 	return false;
 }
@@ -50,7 +54,7 @@ static size_t count_of(const struct message *m, enum notice_kind kind)
 bool notice_is_due(const struct message *m)
 {
 	return count_of(m, NOTICE_FAILURE) > 0 || count_of(m, NOTICE_SUCCESS) > 0 ||
-	    count_of(m, NOTICE_DELAY) > 0;
+	    count_of(m, NOTICE_DELAY) > 0 || count_of(m, NOTICE_VERIFY) > 0;
 }
 
 /* --- the question --------------------------------------------------------------------------------- */
@@ -202,9 +206,10 @@ static bool send_one(struct message *m, enum notice_kind kind)
 
 bool notice_send_all(struct message *m)
 {
-	bool success = send_one(m, NOTICE_SUCCESS), failure = send_one(m, NOTICE_FAILURE);
+	bool success = send_one(m, NOTICE_SUCCESS), failure = send_one(m, NOTICE_FAILURE),
+	     verify = send_one(m, NOTICE_VERIFY);
 
 	/* A warning that could not be sent waits for the next round. */
 	send_one(m, NOTICE_DELAY);
-	return success && failure;
+	return success && failure && verify;
 }

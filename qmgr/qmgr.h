@@ -77,6 +77,11 @@ struct message {
 	bool is_warned;		/* its delay notice was sent */
 	bool is_expired;	/* an administrator wants it returned */
 };
+/* It only asks what would become of its recipients, and ends with its first round. */
+static inline bool message_is_verify(const struct message *m)
+{
+	return m->flags & ADMIT_VERIFY;
+}
 
 /* Recipients of one message that go to one destination in one delivery. */
 struct job {
@@ -144,7 +149,7 @@ void round_end(struct message *, const struct job *last);
 /* What waits is not tried again: it is deferred with its last reason, and the round's end returns it. */
 void round_give_up(struct message *);
 /* What a later round knows of a recipient by its state and dsn. */
-void round_take_state(struct recipient *, enum rcpt_state);
+void round_take_state(const struct message *, struct recipient *, enum rcpt_state);
 size_t round_count(const struct message *, enum progress);
 /* Older than delay_warning_time, if there is one. */
 bool round_is_late(const struct message *);

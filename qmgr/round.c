@@ -4,7 +4,8 @@
  * failed for good or is too old gets its notice, and the rest is tried again later.
  *
  * A recipient whose notice is still owed stays open in the store: its status (5.x.x, or 2.x.x for one
- * whose success shall be told) says what became of it, so that no later round tries it again.
+ * whose success shall be told) says what became of it, so that no later round tries it again. Of a message
+ * that only asks about its recipients every status does so, and one notice tells them all.
  */
 #include "qmgr/qmgr.h"
 
@@ -40,14 +41,15 @@ static enum rcpt_state state_of(const struct recipient *r)
 	return RCPT_QUEUED;
 }
 
-void round_take_state(struct recipient *r, enum rcpt_state state)
+void round_take_state(const struct message *m, struct recipient *r, enum rcpt_state state)
 {
 	char class = r->dsn.len > 0 ? r->dsn.data[0] : '4';
 
 	r->is_told = state == RCPT_DELIVERED || state == RCPT_BOUNCED;
 	if (state == RCPT_DELIVERED || (state == RCPT_DEFERRED && class == '2'))
 		r->progress = SENT;
-	else if (state == RCPT_BOUNCED || (state == RCPT_DEFERRED && class == '5'))
+	else if (state == RCPT_BOUNCED ||
+	    (state == RCPT_DEFERRED && (class == '5' || message_is_verify(m))))
 		r->progress = BOUNCED;
 	else
 		r->progress = WAITING;
@@ -215,8 +217,18 @@ static void tell_and_finish(void *arg)
 	finish(m, all_told);
 }
 
+/* That it can't be delivered now is an answer, too. */
+static void settle_asked(struct message *m)
+{
+	for (size_t i = 0; i < m->rcpt_count; i++)
+		if (m->rcpts[i].progress == DEFERRED)
+			m->rcpts[i].progress = BOUNCED;
+}
+
 void round_end(struct message *m, const struct job *last)
 {
+	if (message_is_verify(m))
+		settle_asked(m);
 	if (round_count(m, DEFERRED) > 0 && !m->held &&
 	    (m->is_expired || is_older_than(m, lifetime(m))))
 		expire(m);

@@ -51,9 +51,15 @@ static size_t steps_before_rcpts(const struct talk *t)
 	return t->s->needs_rset ? 2 : 1;
 }
 
+/* Then there is no DATA: recipients are only asked about. */
+static bool is_verify(const struct talk *t)
+{
+	return t->d->m->flags & ADMIT_VERIFY;
+}
+
 static size_t steps_count(const struct talk *t)
 {
-	return steps_before_rcpts(t) + t->count + 1;
+	return steps_before_rcpts(t) + t->count + (is_verify(t) ? 0 : 1);
 }
 
 static enum step step_at(const struct talk *t, size_t i)
@@ -203,6 +209,22 @@ static void refused(struct talk *t, const struct reply *r, const char *command, 
 	}
 }
 
+/* It has the message; of one that is only asked about, it would. */
+static void delivered(const struct talk *t, size_t rcpt, const struct reply *r)
+{
+	struct delivery *d = t->d;
+	struct slice said = reply_flat(r, TEXT_MOST, d->arena);
+	struct verdict v = { OUTCOME_SENT, r->enhanced, said,
+		slice_of(arena_printf(d->arena, "smtp; %.*s", (int)said.len, said.data)),
+		arena_copy(d->arena, t->s->host), arena_copy(d->arena, t->s->relay), t->s->uses };
+	bool passed = (t->s->features & FEATURE_DSN) && d->m->notify.items[t->rcpts[rcpt]] != 0;
+
+	delivery_settle(d, t->rcpts[rcpt], &v,
+	    client_settings.is_lmtp ? SUCCESS_DELIVERED
+		: passed	    ? SUCCESS_PASSED
+				    : SUCCESS_RELAYED);
+}
+
 static void take_rcpt(struct talk *t, size_t rcpt, const struct reply *r)
 {
 	struct verdict v;
@@ -212,6 +234,8 @@ static void take_rcpt(struct talk *t, size_t rcpt, const struct reply *r)
 		return;
 	}
 	if (r->code / 100 == 2) {
+		if (is_verify(t))
+			delivered(t, rcpt, r);
 		target_at(t, rcpt)->accepted = true;
 		t->accepted++;
 		return;
@@ -369,21 +393,6 @@ static bool send_content(struct talk *t)
 }
 
 /* --- after the final dot -------------------------------------------------------------------------- */
-
-static void delivered(const struct talk *t, size_t rcpt, const struct reply *r)
-{
-	struct delivery *d = t->d;
-	struct slice said = reply_flat(r, TEXT_MOST, d->arena);
-	struct verdict v = { OUTCOME_SENT, r->enhanced, said,
-		slice_of(arena_printf(d->arena, "smtp; %.*s", (int)said.len, said.data)),
-		arena_copy(d->arena, t->s->host), arena_copy(d->arena, t->s->relay), t->s->uses };
-	bool passed = (t->s->features & FEATURE_DSN) && d->m->notify.items[t->rcpts[rcpt]] != 0;
-
-	delivery_settle(d, t->rcpts[rcpt], &v,
-	    client_settings.is_lmtp ? SUCCESS_DELIVERED
-		: passed	    ? SUCCESS_PASSED
-				    : SUCCESS_RELAYED);
-}
 
 /* One reply for all, or in LMTP for each recipient that was accepted. */
 static void take_dot(const struct talk *t, size_t rcpt, const struct reply *r)

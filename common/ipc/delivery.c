@@ -9,8 +9,10 @@
 
 #include "common/log/log.h"
 
-static const char *status_text(enum outcome outcome)
+static const char *status_text(enum outcome outcome, bool is_verify)
 {
+	if (is_verify)
+		return outcome == OUTCOME_SENT ? "deliverable" : "undeliverable";
 	return outcome == OUTCOME_SENT	 ? "sent"
 	    : outcome == OUTCOME_BOUNCED ? "bounced"
 					 : "deferred";
@@ -35,5 +37,6 @@ void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_
 	    { "orig_to", slice_equal_nocase(to, original) ? SLICE("") : original },
 	    { "relay", relay }, { "conn_use", slice_of(use) }, { "delay", slice_of(delay) },
 	    { "delays", slice_of(delays) }, { "dsn", dsn },
-	    { "status", slice_of(status_text(outcome)) }, { "text", text });
+	    { "status", slice_of(status_text(outcome, d->flags & ADMIT_VERIFY)) },
+	    { "text", text });
 }

@@ -137,7 +137,7 @@ static const struct wire_member dialed_members[] = {
 	WIRE(struct msg_dialed, 2, why, CLEAN, TEXT_LIMIT),
 };
 static const struct wire_member notice_members[] = {
-	WIRE(struct msg_notice, 1, kind, R, NOTICE_SUCCESS),
+	WIRE(struct msg_notice, 1, kind, R, NOTICE_VERIFY),
 	WIRE(struct msg_notice, 2, id, RC, ID_LIMIT),
 	WIRE(struct msg_notice, 3, sender, CLEAN, ADDRESS_LIMIT),
 	WIRE(struct msg_notice, 4, arrival_us, O, ANY),

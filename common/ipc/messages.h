@@ -31,6 +31,7 @@ enum admit_flag {
 	ADMIT_8BIT = 1,	    /* BODY=8BITMIME was given */
 	ADMIT_LOCAL = 2,    /* local rewriting context: complete addresses and headers */
 	ADMIT_INTERNAL = 4, /* our own mail (notice, forward): never waits behind others */
+	ADMIT_VERIFY = 8    /* nothing is delivered: its sender is told what would become of it */
 };
 struct msg_admit {
 	struct slice id;
@@ -90,7 +91,8 @@ struct msg_large_done {
 
 /* --- delivery: qmgr -> agents --------------------------------------------------------------------
  * deliver, answered by outcomes (last), then heard (last). Content is in the frame when it is small; else in
- * the descriptor, from content_offset on, content_size bytes. */
+ * the descriptor, from content_offset on, content_size bytes. With ADMIT_VERIFY nothing is delivered: sent
+ * means that the recipient would be taken, as far as can be said without doing it. */
 struct msg_deliver {
 	struct slice id;
 	struct slice sender;
@@ -189,7 +191,7 @@ struct msg_dialed {
  * notice (with a read-only descriptor when content is large), notice_rcpts... (the last one last).
  * Answered by one reply (last): 250 when all notices that are due are on stable storage, or none is;
  * 4xx: to be asked for again. All recipients come, whatever their notify says: bounce chooses. */
-enum notice_kind { NOTICE_FAILURE = 1, NOTICE_DELAY, NOTICE_SUCCESS };
+enum notice_kind { NOTICE_FAILURE = 1, NOTICE_DELAY, NOTICE_SUCCESS, NOTICE_VERIFY };
 struct msg_notice {
 	uint64_t kind; /* enum notice_kind */
 	struct slice id, sender;
@@ -404,8 +406,9 @@ struct msg_admin_line {
  * rcpts..., data..., end (last). Here data are lines as they were written: LF or CRLF, any bytes.
  * Answered (by pickup) by one reply. */
 enum submit_flag {
-	SUBMIT_8BIT = 1,   /* the body was said to be 8-bit */
-	SUBMIT_GATEWAY = 2 /* from elsewhere: headers are not completed */
+	SUBMIT_8BIT = 1,    /* the body was said to be 8-bit */
+	SUBMIT_GATEWAY = 2, /* from elsewhere: headers are not completed */
+	SUBMIT_VERIFY = 4   /* as ADMIT_VERIFY */
 };
 struct msg_submit {
 	struct slice sender;

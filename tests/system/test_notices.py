@@ -3,9 +3,11 @@
 import email
 import email.policy
 import re
+import subprocess
 
 import pytest
 from conftest import USER, run, wait_until
+from sink import Session, Sink
 
 # smtpd refuses recipients that go to "error"; what goes to "bad" fails later.
 ROUTES = ("inline:{ {fail.example = bad:5.1.1 no such user here}, {gone.example = bad:5.7.1 "
@@ -260,3 +262,122 @@ def test_words_come_from_a_file(make_routed):
     words, _, _, _ = parts(notice)
     assert re.match("Caf\u00e9 \\S+\n\\.\n\n<a@fail", words)
     instance.wait_log(r"warning: \S+bounce.cf, line 10: .*X-Wrong: yes.*; the built-in text is used")
+
+
+# --- sendmail -bv -----------------------------------------------------------------------------------
+
+
+class Choosy(Session):
+    def answer(self, word, command):
+        refusals = {"no": "550 5.1.1 nobody of this name", "later": "451 4.7.1 come back"}
+        refused = word == "RCPT" and refusals.get(command.split("<")[1].split("@")[0])
+        if refused:
+            self.say(f"{refused}\r\n")
+        else:
+            super().answer(word, command)
+
+
+def verify(instance, *recipients, sender=ME):
+    """Returns the queue id."""
+    before = len(instance.lines())
+    done = run("sendmail", "-C", instance.etc, "-f", sender, "-bv", *recipients, stdin=subprocess.DEVNULL)
+    assert done.stderr == ""
+    assert done.stdout == (f"Mail Delivery Status Report will be mailed to <{sender}>.\n" if sender else "")
+    wait_until("pickup", lambda: any("uid=" in line for line in instance.lines()[before:]))
+    return next(re.search(r"(\w+): uid=", line)[1] for line in instance.lines()[before:] if "uid=" in line)
+
+
+def report(instance, queue_id):
+    """Of each recipient its action, status and diagnostic code."""
+    notice = read_notice(instance, queue_id, "sender delivery status")
+    assert notice["Subject"] == "Mail Delivery Status Report" and notice["Return-Path"] == "<>"
+    words, _, recipients, returned = parts(notice)
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert returned["Content-Description"] == "Message Headers"
+    for r in recipients:
+        assert f"\n<{r['Final-Recipient'].split()[1]}>" in words
+    return {r["Final-Recipient"].split()[1]: (r["Action"], r["Status"], " ".join(r["Diagnostic-Code"].split()))
+            for r in recipients}
+
+
+def is_empty(instance):
+    return "queue is empty" in run("postqueue", "-c", instance.etc, "-p").stdout
+
+
+def test_recipients_are_verified_and_nothing_is_delivered(make_routed):
+    with Sink(session=Choosy) as sink:
+        instance = make_routed(default_transport=f"smtp:[127.0.0.1]:{sink.port}", notify_classes="bounce,delay",
+                               virtual_alias_maps="inline:{ {virtual@localhost = more@remote.example} }")
+        ran = instance.dir / "ran"
+        (instance.etc / "aliases").write_text(
+            f"postmaster: {USER}\none: {USER}\ntwo: {ME}, yes@remote.example\ngone: nosuchuser\n"
+            f"command: \"|touch {ran}\"\nfile: {ran}\n")
+        run("newaliases", "-c", instance.etc)
+        instance.start()
+        queue_id = verify(instance, ME, "nosuchuser@localhost", "one@localhost", "two@localhost", "gone@localhost",
+                          "command@localhost", "file@localhost", "virtual@localhost", "yes@remote.example",
+                          "no@remote.example", "later@remote.example", "a@fail.example", "a@later.example")
+        found = report(instance, queue_id)
+        ended(instance, queue_id)
+        mailbox = ("deliverable", "2.0.0", "X-Postfix; delivers to mailbox")
+        unknown = ("undeliverable", "5.1.1", 'X-Postfix; unknown user: "nosuchuser"')
+        assert found == {
+            ME: mailbox, "nosuchuser@localhost": unknown, "one@localhost": mailbox, "gone@localhost": unknown,
+            "two@localhost": ("deliverable", "2.0.0", f"X-Postfix; aliased to {ME}, yes@remote.example"),
+            "command@localhost": ("deliverable", "2.0.0", f'X-Postfix; delivers to "|touch {ran}"'),
+            "file@localhost": ("deliverable", "2.0.0", f'X-Postfix; delivers to "{ran}"'),
+            "yes@remote.example": ("deliverable", "2.1.5", "smtp; 250 2.1.5 Ok"),
+            "more@remote.example": ("deliverable", "2.1.5", "smtp; 250 2.1.5 Ok"),
+            "no@remote.example": ("undeliverable", "5.1.1", "smtp; 550 5.1.1 nobody of this name"),
+            "later@remote.example": ("undeliverable", "4.7.1", "smtp; 451 4.7.1 come back"),
+            "a@fail.example": ("undeliverable", "5.1.1", "X-Postfix; no such user here"),
+            "a@later.example": ("undeliverable", "4.4.1", "X-Postfix; nobody at home"),
+        }
+        wait_until("an empty queue", lambda: is_empty(instance))
+        lines = [line for line in instance.lines() if f"{queue_id}: to=" in line]
+        assert len(lines) == len(found) and all(re.search(r"status=(un)?deliverable \(", line) for line in lines)
+        assert len([line for line in instance.lines() if "notification" in line]) == 1
+        assert len(instance.mbox()) == 1 and not ran.exists()
+        assert sink.messages == [] and [c for c in sink.commands if c.startswith("DATA")] == []
+        # The session is good for a message.
+        other = send(instance, "yes@remote.example")
+        ended(instance, other)
+        assert len(sink.messages) == 1 and sink.connections == 1 and sink.commands.count("RSET") == 1
+        # Nobody to tell, which is no failure.
+        ended(instance, verify(instance, "no@remote.example", sender=""))
+        assert len([line for line in instance.lines() if "notification" in line]) == 1
+
+
+def test_a_verification_waits_for_the_start_and_for_its_report(make_routed):
+    """What was found out outlives a stop, and is found out once."""
+    with Sink(session=Choosy) as sink:
+        instance = make_routed(default_transport=f"lmtp:inet:[127.0.0.1]:{sink.port}", bounce_service_name="nobody")
+        path = instance.etc / "bounce.cf"
+        path.write_text("verify_template = <<EOF\nSubject: Found out\n\nAs you asked\nEOF\n")
+        instance.configure(bounce_template_file=path)
+        instance.start().stop()
+        run("sendmail", "-C", instance.etc, "-f", ME, "-bv", ME, "later@remote.example")
+        instance.start()
+        line = instance.wait_log("could not send the notice to the sender; it is tried again later")[0]
+        queue_id = re.search(r"(\w+): service nobody", line)[1]
+        instance.stop()
+        instance.configure(bounce_service_name="bounce")
+        instance.start()
+        run("postqueue", "-c", instance.etc, "-f")
+        notice = read_notice(instance, queue_id, "sender delivery status")
+        assert notice["Subject"] == "Found out"
+        words, _, recipients, _ = parts(notice)
+        assert words.startswith("As you asked\n")
+        assert [(r["Action"], r["Status"]) for r in recipients] == [("deliverable", "2.0.0"),
+                                                                    ("undeliverable", "4.7.1")]
+        ended(instance, queue_id)
+        assert len([c for c in sink.commands if c.startswith("RCPT")]) == 1
+        assert [c for c in sink.commands if c.startswith("DATA")] == []
+        wait_until("an empty queue", lambda: is_empty(instance))
+
+
+def test_a_verification_is_not_queued_anew(make_routed):
+    instance = make_routed(default_transport="pickup").start()
+    queue_id = verify(instance, "a@remote.example")
+    assert report(instance, queue_id) == {
+        "a@remote.example": ("undeliverable", "5.3.5", "X-Postfix; cannot requeue: it only asks about its recipients")}

@@ -136,24 +136,31 @@ static void other_kinds_differ_in_these(void **unused)
 	static const struct {
 		enum notice_kind kind;
 		enum success success;
-		const char *has[5];
+		const char *dsn, *has[5];
 	} cases[] = {
-		{ NOTICE_DELAY, 0,
+		{ NOTICE_DELAY, 0, "",
 		    { "Subject: Delayed Mail (still being retried)\r\n", "Action: delayed\r\n",
 			"Will-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000 (UTC)\r\n",
 			"waited for 4 hour(s)", "it is 5 day(s) old" } },
-		{ NOTICE_SUCCESS, SUCCESS_DELIVERED,
+		{ NOTICE_SUCCESS, SUCCESS_DELIVERED, "",
 		    { "Subject: Successful Mail Delivery Report\r\n", "Action: delivered\r\n",
 			"Content-Description: Message Headers\r\n", "text/rfc822-headers",
 			"Status: 2.0.0" } },
-		{ NOTICE_SUCCESS, SUCCESS_RELAYED, { "Action: relayed\r\n" } },
-		{ NOTICE_SUCCESS, SUCCESS_EXPANDED, { "Action: expanded\r\n" } },
+		{ NOTICE_SUCCESS, SUCCESS_RELAYED, "", { "Action: relayed\r\n" } },
+		{ NOTICE_SUCCESS, SUCCESS_EXPANDED, "", { "Action: expanded\r\n" } },
+		{ NOTICE_VERIFY, 0, "2.1.5",
+		    { "Subject: Mail Delivery Status Report\r\n", "Action: deliverable\r\n",
+			"Content-Description: Message Headers\r\n", "text/rfc822-headers",
+			"Status: 2.1.5" } },
+		{ NOTICE_VERIFY, 0, "4.4.1", { "Action: undeliverable\r\nStatus: 4.4.1\r\n" } },
+		{ NOTICE_VERIFY, 0, "", { "Action: undeliverable\r\nStatus: 5.0.0\r\n" } },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
 		struct notice_rcpt r = { .address = SLICE("b@b.example"),
 			.reason = SLICE("why"),
+			.dsn = slice_of(cases[i].dsn),
 			.success = cases[i].success };
 		struct msg_notice m = failed;
 		struct buf out;

@@ -191,6 +191,11 @@ static void a_sender_is_told_of_those_it_wants_to_hear_of(void **state)
 	assert_int_equal(ask(NOTICE_SUCCESS, "a@b.example", notify, 4), 250);
 	assert_int_equal(cleanup.count, 2);
 	assert_false(told("the body"));
+	/* Who asks about recipients hears of all. */
+	assert_int_equal(ask(NOTICE_VERIFY, "a@b.example", notify, 4), 250);
+	assert_int_equal(cleanup.count, 3);
+	assert_true(told("<r0@x.example>") && told("<r1@x.example>") && told("<r3@x.example>"));
+	assert_false(told("the body"));
 }
 
 static void no_notice_leads_to_notices_for_ever(void **state)
@@ -209,6 +214,8 @@ static void no_notice_leads_to_notices_for_ever(void **state)
 		{ "bounce, 2bounce, delay", "double-bounce@mx.example", NOTICE_DELAY, "" },
 		{ "bounce, 2bounce, delay", "double-bounce@mx.example", NOTICE_SUCCESS, "" },
 		{ "bounce, 2bounce, delay", "", NOTICE_SUCCESS, "" },
+		{ "bounce, 2bounce, delay", "", NOTICE_VERIFY, "" },
+		{ "bounce, 2bounce, delay", "double-bounce@mx.example", NOTICE_VERIFY, "" },
 	};
 
 	(void)state;

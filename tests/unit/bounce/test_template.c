@@ -26,7 +26,9 @@ static void it_is_read_template_by_template(void **unused)
 				   "\n"
 				   "EOF\n"
 				   "verify_template=<<X\n"
-				   "anything: at all\n"
+				   "From: me\n"
+				   "\n"
+				   "found out\n"
 				   "X\n"
 				   "delay_template = << END\r\n"
 				   "\r\n"
@@ -45,7 +47,10 @@ static void it_is_read_template_by_template(void **unused)
 	assert_null(d.from);
 	assert_string_equal(d.text, "This is $myhostname.\n EOF\n\n");
 	template_draft_clear(&d);
-	assert_int_equal(template_next(&r, &d, &why), TEMPLATE_SKIPPED);
+	assert_int_equal(template_next(&r, &d, &why), TEMPLATE_FOUND);
+	assert_int_equal(d.kind, NOTICE_VERIFY);
+	assert_string_equal(d.text, "found out\n");
+	template_draft_clear(&d);
 	assert_int_equal(template_next(&r, &d, &why), TEMPLATE_FOUND);
 	assert_int_equal(d.kind, NOTICE_DELAY);
 	assert_string_equal(d.text, "text\n");

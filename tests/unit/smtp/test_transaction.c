@@ -204,6 +204,35 @@ static void what_is_offered_is_used(void)
 	}
 }
 
+static void who_only_asks_sends_no_data(void)
+{
+	static const unsigned features[] = { 0, FEATURE_PIPELINING };
+
+	for (size_t i = 0; i < ARRAY_LENGTH(features); i++)
+		for (int good = 0; good < 2; good++) {
+			struct delivery d = { .arena = arena_new() };
+			struct msg_deliver m = message(d.arena, 2, "@x");
+			struct session *s = new_session(features[i], 0);
+
+			m.flags = ADMIT_VERIFY;
+			server.rcpt_says = good ? "250 2.1.5 Ok\r\n" : "550 5.1.1 no\r\n";
+			assert_int_equal(run(s, &d, &m), TRANSACTION_DONE);
+			assert_string_equal(buf_text(&server.heard),
+			    "MAIL FROM:<s@example.com>|RCPT TO:<0@x>|RCPT TO:<1@x>|");
+			for (size_t n = 0; n < 2; n++)
+				assert_int_equal(d.out.outcome.items[n],
+				    good ? OUTCOME_SENT : OUTCOME_BOUNCED);
+			assert_true(slice_equal(d.out.diagnostic.items[1],
+			    good ? SLICE("smtp; 250 2.1.5 Ok") : SLICE("smtp; 550 5.1.1 no")));
+			/* The next message begins with RSET. */
+			assert_true(s->needs_rset && !s->is_broken);
+			end_session(s);
+			request_close(asking);
+			arena_free(d.arena);
+		}
+	server.rcpt_says = "250 2.1.5 Ok\r\n";
+}
+
 /* Each side's socket holds a part of what it says only. */
 static void neither_side_waits_for_the_other(void)
 {
@@ -252,6 +281,7 @@ static void run_all(void *arg)
 {
 	(void)arg;
 	what_is_offered_is_used();
+	who_only_asks_sends_no_data();
 	neither_side_waits_for_the_other();
 	without_qmgr_there_is_no_dot();
 	task_stop();
