@@ -97,15 +97,29 @@ static void forget_the_caller(void)
 		fail_now(EXIT_SOFTWARE, "this program must not be setuid");
 }
 
-/* With a main.cf of their own, strangers would have the group write where they like. */
+static bool is_of_root_alone(const struct stat *st)
+{
+	return st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* With a main.cf of their own, strangers would have the group write what they like: without a limit, and
+ * where they say. So a directory that only root can have filled is believed; for an instance of the caller's
+ * own, the caller's own rights are enough. */
 static void check_config_owner(int directory, const char *path)
 {
-	struct stat st;
+	struct stat st, file;
 
 	if (getuid() == 0 || getgid() == getegid() || strcmp(path, DEFAULT_CONFIG) == 0)
 		return;
-	if (fstat(directory, &st) == -1 || st.st_uid != getuid())
-		fail_now(EXIT_PERMISSION, "only root and its owner may name %s", path);
+	if (fstat(directory, &st) == -1)
+		fail_now(EXIT_TEMPORARY, "%s: %s", path, strerror(errno));
+	if (is_of_root_alone(&st) && fstatat(directory, "main.cf", &file, 0) == 0 &&
+	    is_of_root_alone(&file))
+		return;
+	if (st.st_uid != getuid())
+		fail_now(EXIT_PERMISSION, "only its owner may name %s", path);
+	if (setresgid(getgid(), getgid(), getgid()) == -1)
+		fail_now(EXIT_SYSTEM, "give up the group: %s", strerror(errno));
 }
 
 static void report(void *arg, enum conf_severity severity, const char *file, unsigned line,

@@ -236,6 +236,16 @@ def test_a_requeued_message_is_admitted_once_more(make_instance, system):
     wait_until("an empty queue", lambda: queue(instance) == {})
 
 
+def test_what_requeueing_brings_is_not_requeued_again(make_instance):
+    """More than the records that may be under way at once, so that the first ones are new messages by then."""
+    instance = deferring(make_instance)
+    sessions, each = 8, 400
+    with concurrent.futures.ThreadPoolExecutor(sessions) as pool:
+        list(pool.map(lambda _: send_many(instance, each), range(sessions)))
+    tool(instance, "postsuper", "-h", "ALL")
+    assert f"Requeued: {sessions * each} messages" in tool(instance, "postsuper", "-r", "ALL").stderr
+
+
 # Messages in delivery
 
 def one_at_a_time(make_instance):

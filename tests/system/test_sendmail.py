@@ -246,24 +246,26 @@ def test_who_may_submit(make_instance):
     assert done.returncode == 77 and b"not allowed" in done.stderr
 
 
-@needs_root
-def test_postdrop_has_the_group_and_its_caller_has_not(make_instance, workspace):
+@pytest.fixture
+def installed(make_instance, workspace):
+    """A stopped instance, and sendmail with a postdrop that has the group."""
     instance = make_instance()
     instance.start().stop()
     programs = workspace / "bin"
     programs.mkdir(mode=0o755)
     for name in ("sendmail", "postdrop"):
         shutil.copy(BIN / name, programs / name)
-    done = sendmail(instance, ME, prefix=NOBODY, program=programs / "sendmail")
-    assert done.returncode == 75 and b"Permission denied" in done.stderr
     shutil.chown(programs / "postdrop", group="gatepostdrop")
     (programs / "postdrop").chmod(0o2755)
-    # Another's instance is not to be named.
-    done = sendmail(instance, ME, prefix=NOBODY, program=programs / "sendmail")
-    assert done.returncode == 77 and b"only root and its owner" in done.stderr
-    assert maildrop(instance) == []
-    os.chown(instance.etc, 65534, 65534)
-    submit(instance, ME, prefix=NOBODY, program=programs / "sendmail")
+    return instance, programs / "sendmail"
+
+
+@needs_root
+def test_postdrop_has_the_group_and_its_caller_has_not(installed):
+    instance, program = installed
+    done = sendmail(instance, ME, prefix=NOBODY)
+    assert done.returncode == 75 and b"Permission denied" in done.stderr
+    submit(instance, ME, prefix=NOBODY, program=program)
     [path] = maildrop(instance)
     st = path.stat()
     assert (st.st_uid, stat.S_IMODE(st.st_mode)) == (65534, 0o744)
@@ -271,6 +273,25 @@ def test_postdrop_has_the_group_and_its_caller_has_not(make_instance, workspace)
     instance.start()
     assert "uid=65534 from=<nobody>" in instance.wait_log("uid=65534")[0]
     boxes(instance, 1)
+    assert maildrop(instance) == []
+
+
+@needs_root
+def test_a_caller_with_a_main_cf_of_his_own_has_no_group(installed):
+    """It could say that no size is too big for the maildrop/ of others."""
+    instance, program = installed
+    os.chown(instance.etc, 65534, 65534)
+    done = sendmail(instance, ME, prefix=NOBODY, program=program)
+    assert done.returncode == 75 and b"Permission denied" in done.stderr
+    os.chown(instance.etc, 1, 1)
+    done = sendmail(instance, ME, prefix=NOBODY, program=program)
+    assert done.returncode == 77 and b"only its owner may name" in done.stderr
+    os.chown(instance.etc, 0, 0)
+    for path in (instance.etc, instance.etc / "main.cf"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode | 0o002)
+        assert sendmail(instance, ME, prefix=NOBODY, program=program).returncode == 77
+        path.chmod(mode)
     assert maildrop(instance) == []
 
 
