@@ -11,7 +11,13 @@
 
 #include "common/base/mem.h"
 
-enum { PATIENCE_SECONDS = 60, REASONS_SIZE = 32 * 1024, PAGE_SIZE = 32, PAGE_RCPTS = 1000 };
+enum {
+	PATIENCE_SECONDS = 60,
+	WAIT_SECONDS = 300,
+	REASONS_SIZE = 32 * 1024,
+	PAGE_SIZE = 32,
+	PAGE_RCPTS = 1000
+};
 
 /* One that was never put off has its turn as soon as there is room. */
 const char *listing_queue(const struct store_summary *s)
@@ -26,7 +32,8 @@ static bool is_open(const struct store_loaded *l, size_t i)
 	return l->state[i] != RCPT_DELIVERED && l->state[i] != RCPT_BOUNCED;
 }
 
-enum { ARENA_STEP = 1 << 20 };
+/* At once: each holds a page in memory, and any user may ask. */
+enum { LISTINGS_LIMIT = 16, ARENA_STEP = 64 * 1024 };
 
 /* One message, with its open recipients in frames of bounded size. */
 static int send_entry(struct request *r, const struct store_summary *s,
@@ -114,7 +121,7 @@ static int send_page(struct request *r, struct page *p, uint64_t *count)
 	return rc;
 }
 
-void listing_list(struct request *r, struct frame *first)
+static void list(struct request *r, struct frame *first)
 {
 	uint64_t limit = ((struct msg_list *)first->message)->limit; /* the arena is reset below */
 	struct msg_list_end end = { 0 };
@@ -132,4 +139,19 @@ void listing_list(struct request *r, struct frame *first)
 	if (rc == 0)
 		request_send(r, &table_list_end, &end, -1, true,
 		    deadline_after(PATIENCE_SECONDS * CLOCK_SECOND));
+}
+
+void listing_list(struct request *r, struct frame *first)
+{
+	static struct task_list waiters;
+	static unsigned running;
+	deadline when = deadline_after(WAIT_SECONDS * CLOCK_SECOND);
+
+	while (running >= LISTINGS_LIMIT)
+		if (task_list_wait(&waiters, when) == -1)
+			return;
+	running++;
+	list(r, first);
+	running--;
+	task_list_wake_one(&waiters);
 }
