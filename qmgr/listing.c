@@ -32,8 +32,7 @@ static bool is_open(const struct store_loaded *l, size_t i)
 	return l->state[i] != RCPT_DELIVERED && l->state[i] != RCPT_BOUNCED;
 }
 
-/* At once: each holds a page in memory, and any user may ask. */
-enum { LISTINGS_LIMIT = 16, ARENA_STEP = 64 * 1024 };
+enum { CROWD = 16, ARENA_STEP = 64 * 1024 };
 
 /* One message, with its open recipients in frames of bounded size. */
 static int send_entry(struct request *r, const struct store_summary *s,
@@ -121,37 +120,33 @@ static int send_page(struct request *r, struct page *p, uint64_t *count)
 	return rc;
 }
 
-static void list(struct request *r, struct frame *first)
+/* Readers may be slow, and any user may read: of many listings each holds little. */
+static uint64_t page_size(unsigned listings)
 {
+	return listings > CROWD ? 1 : PAGE_SIZE;
+}
+
+void listing_list(struct request *r, struct frame *first)
+{
+	static unsigned running;
 	uint64_t limit = ((struct msg_list *)first->message)->limit; /* the arena is reset below */
 	struct msg_list_end end = { 0 };
 	struct page *p = mem_alloc(sizeof(*p));
 	int rc = 0;
 
+	running++;
 	do {
-		next_page(p, limit == 0 ? PAGE_SIZE : limit - end.count);
+		uint64_t most = page_size(running);
+
+		next_page(p, limit == 0 || limit - end.count > most ? most : limit - end.count);
 		rc = send_page(r, p, &end.count);
 		if (arena_used(request_arena(r)) > ARENA_STEP)
 			arena_reset(request_arena(r));
 		task_yield_if_long();
 	} while (rc == 0 && p->count > 0);
+	running--;
 	free(p);
 	if (rc == 0)
 		request_send(r, &table_list_end, &end, -1, true,
 		    deadline_after(PATIENCE_SECONDS * CLOCK_SECOND));
-}
-
-void listing_list(struct request *r, struct frame *first)
-{
-	static struct task_list waiters;
-	static unsigned running;
-	deadline when = deadline_after(WAIT_SECONDS * CLOCK_SECOND);
-
-	while (running >= LISTINGS_LIMIT)
-		if (task_list_wait(&waiters, when) == -1)
-			return;
-	running++;
-	list(r, first);
-	running--;
-	task_list_wake_one(&waiters);
 }
