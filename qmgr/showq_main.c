@@ -9,6 +9,7 @@
 #include "common/net/stream.h"
 #include "common/service/service.h"
 #include "qmgr/authorized.h"
+#include "qmgr/turns.h"
 
 enum { READ_LIMIT = 512, CLIENT_SECONDS = 100 };
 
@@ -57,17 +58,12 @@ static int pass_on(struct request *r, struct stream *client, struct buf *out)
 	return -1;
 }
 
-static void list_queue(struct service_client *c)
+static void tell(struct stream *client)
 {
-	struct stream *client = stream_new(c->fd, READ_LIMIT);
 	struct channel *qmgr;
 	struct request *r = NULL;
 	struct buf out = { 0 };
 
-	if (!authorized_has(c->uid)) {
-		stream_free(client);
-		return;
-	}
 	qmgr = service_channel(settings.queue_service_name, deadline_after(settings.ipc_timeout));
 	if (qmgr != NULL)
 		r = request_open(qmgr, &table_list, &(struct msg_list){ 0 }, -1, true,
@@ -78,6 +74,16 @@ static void list_queue(struct service_client *c)
 		pass_on(r, client, &out);
 	request_close(r);
 	buf_clear(&out);
+}
+
+static void list_queue(struct service_client *c)
+{
+	struct stream *client = stream_new(c->fd, READ_LIMIT);
+
+	if (authorized_has(c->uid) && turns_begin(c->uid, client_deadline())) {
+		tell(client);
+		turns_end(c->uid);
+	}
 	stream_free(client);
 }
 

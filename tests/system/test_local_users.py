@@ -53,7 +53,8 @@ def attacks():
 
 def test_nonsense_ends_only_its_own_connection(instance):
     instance.deliver()
-    run("postqueue", "-c", instance.etc, "-p")
+    for option in ("-p", "-f"):
+        run("postqueue", "-c", instance.etc, option)
     before = instance.processes()
     held = []
     for path in sockets(instance):
@@ -78,6 +79,36 @@ def test_idle_clients_leave_room_for_others(instance):
     assert set(before) <= set(instance.processes())
     for s in held:
         s.close()
+
+
+@needs_root
+def test_lists_that_nobody_reads_hold_up_no_other_user(make_instance):
+    """Each of them is more than a socket and a request take."""
+    instance = make_instance(transport_maps="inline:{ {later.example = retry:4.3.0 later} }",
+                             relay_domains="later.example",
+                             smtpd_recipient_limit="5000").start()
+    for i in range(4):
+        instance.send(to=[f"{'u' * 60}{i}.{n}@later.example" for n in range(2500)])
+    instance.wait_log("status=deferred", count=10000)
+    code = f"""
+import os, socket, sys
+os.chdir({str(instance.dir / 'queue/public')!r})
+held = []
+for _ in range(60):
+    held.append(socket.socket(socket.AF_UNIX))
+    held[-1].connect("showq")
+print("held", flush=True)
+sys.stdin.read()
+"""
+    attacker = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c",
+                                 code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert attacker.stdout.readline() == b"held\n"
+        for _ in range(2):
+            done = run("postqueue", "-c", instance.etc, "-p")
+            assert "in 4 Requests" in done.stdout
+    finally:
+        attacker.communicate()
 
 
 @needs_root

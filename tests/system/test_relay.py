@@ -308,7 +308,8 @@ def test_lmtp_to_a_unix_socket(relay, workspace):
     path = str(workspace / "lmtp")
     with Sink(family=socket.AF_UNIX, address=path, lmtp=True) as sink:
         os.chmod(path, 0o777)
-        instance = relay(0, default_transport=f"lmtp:unix:{path}", myhostname="store.example")
+        instance = relay(0, default_transport=f"lmtp:unix:{path}", myhostname="store.example",
+                         lmtp_connection_cache_time_limit="60s")
         send_many(instance, 3, to="r@x.example")
         instance.wait_log(rf"relay=store.example\[{path}\], .*status=sent", 3)
         assert len(sink.messages) == 3 and sink.connections == 1
