@@ -77,7 +77,8 @@ def test_a_slow_delivery_outlives_reloads_and_is_made_once(make_instance):
 
 def test_a_stop_lets_a_delivery_forward(make_instance):
     """Else the command of the list would run again after the start."""
-    instance = make_instance(transport_maps="inline:{ {remote.example = discard:there} }")
+    instance = make_instance(transport_maps="inline:{ {remote.example = discard:there} }", minimal_backoff_time="1s",
+                             transport_retry_time="1s")
     started, going = slow_alias(instance)
     with (instance.etc / "aliases").open("a") as f:
         f.write("list: slow, x@remote.example\n")
