@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Servers that break the rules: none of it may lose a message, or make two of one."""
 
+import threading
+
 import pytest
 from sink import Session, Sink
 
@@ -62,7 +64,8 @@ def test_nothing_of_an_address_becomes_a_parameter(make_instance):
         instance = make_instance(default_transport=f"smtp:[127.0.0.1]:{sink.port}").start()
         with instance.raw() as client:
             client.hello()
-            for command in ('MAIL FROM:<"a> SIZE=1"@example.com>', 'RCPT TO:<"b> NOTIFY=NEVER <c"@remote.example>', "DATA"):
+            for command in ('MAIL FROM:<"a> SIZE=1"@example.com>', 'RCPT TO:<"b> NOTIFY=NEVER <c"@remote.example>',
+                            "DATA"):
                 assert client.ask(command)[0] in "23", command
             client.ask("Subject: x\r\n\r\n.")
         instance.wait_log("removed")
@@ -86,3 +89,27 @@ def test_no_control_byte_comes_through(make_instance):
         assert "said: 550-5.1.1 ?[2J??31m??" in line
         notice = instance.wait_log("removed", 1) and instance.log.read_bytes()
         assert not set(notice) & ({*range(32)} - {10} | {127})
+
+
+class Wait(Session):
+    def answer(self, word, command):
+        if word == "MAIL":
+            self.sink.proceed.wait(30)
+        super().answer(word, command)
+
+
+def test_a_server_that_takes_too_long_stops_no_others(make_instance):
+    """Nothing has died: the message need not be alone with the transport, and what runs still is not run again."""
+    with Sink(session=Wait) as slow, Sink() as other:
+        slow.proceed = threading.Event()
+        instance = make_instance(
+            transport_maps=f"inline:{{ {{slow.example = smtp:[127.0.0.1]:{slow.port}}} }}",
+            default_transport=f"smtp:[127.0.0.1]:{other.port}", daemon_timeout="1s", minimal_backoff_time="1s",
+            maximal_backoff_time="1s", queue_run_delay="1s", smtp_connect_timeout="1s").start()
+        queue_id = instance.send(to="r@slow.example")
+        instance.wait_log(rf"{queue_id}: .*dsn=4.3.0, status=deferred \(the delivery agent did not answer in time\)", 3)
+        instance.deliver(to="r@remote.example")
+        assert not [line for line in instance.lines() if "died" in line]
+        slow.proceed.set()
+        instance.wait_log(f"{queue_id}: removed")
+        assert (len(slow.messages), len(other.messages)) == (1, 1)
