@@ -8,7 +8,7 @@
 #include "bounce/bounce.h"
 #include "common/base/text.h"
 
-enum { WIDTH = 79, INDENT = 4, LONGEST = 900 };
+enum { WIDTH = 79, LONGEST = 900 };
 
 bool lines_have_8bit(struct slice text)
 {
@@ -18,11 +18,13 @@ bool lines_have_8bit(struct slice text)
 	return false;
 }
 
-static void put_line(struct buf *out, struct slice line)
+/* A dot is doubled where the line begins with it. */
+static void put_line(struct buf *out, const char *indent, struct slice line)
 {
 	size_t start;
 
-	if (line.len > 0 && line.data[0] == '.')
+	buf_puts(out, indent);
+	if (*indent == '\0' && line.len > 0 && line.data[0] == '.')
 		buf_putc(out, '.');
 	start = out->len;
 	buf_put_slice(out, line);
@@ -36,7 +38,7 @@ void lines_put(struct buf *out, struct slice text)
 		ptrdiff_t end = slice_find(text, '\n');
 		size_t len = end == -1 ? text.len : (size_t)end;
 
-		put_line(out, slice_part(text, 0, len));
+		put_line(out, "", slice_part(text, 0, len));
 		text = slice_part(text, len + 1, text.len);
 	}
 }
@@ -68,23 +70,22 @@ static size_t line_length(struct slice text, size_t width)
 
 void lines_put_folded(struct buf *out, struct slice text)
 {
+	static const char indent[] = "    ";
 	size_t width = WIDTH;
 
 	for (text = slice_trim(text); text.len > 0; text = slice_trim(text)) {
 		size_t len = line_length(text, width);
 
-		if (width < WIDTH)
-			buf_printf(out, "%*s", INDENT, "");
-		put_line(out, slice_part(text, 0, len));
+		put_line(out, width < WIDTH ? indent : "", slice_part(text, 0, len));
 		text = slice_part(text, len, text.len);
-		width = WIDTH - INDENT;
+		width = WIDTH - (sizeof(indent) - 1);
 	}
 }
 
 void lines_put_whole(struct buf *out, struct slice text)
 {
 	if (text.len <= LONGEST)
-		put_line(out, text);
+		put_line(out, "", text);
 	else
 		lines_put_folded(out, text);
 }

@@ -220,6 +220,18 @@ static bool tell(const struct notices *n, bool is_copy)
 	return ok;
 }
 
+/* A copy beside the sender's notice is a help, and is not asked for again: whatever failed, somebody would
+ * get the same notice each time. */
+static bool tell_all(const struct notices *n)
+{
+	if (!n->has_sender)
+		return tell(n, true);
+	if (!tell(n, false))
+		return false;
+	tell(n, true);
+	return true;
+}
+
 static void log_what_ends_here(const struct notices *n)
 {
 	struct slice id = n->about->id;
@@ -247,8 +259,7 @@ static void run_notice(struct request *request, struct frame *first)
 		log_error("%.*s: the request for a notice makes no sense, or was given up",
 		    (int)n.about->id.len, n.about->id.data);
 	} else {
-		/* The postmaster first: what is sent twice, because the other fails, stays in the house. */
-		if (!tell(&n, true) || !tell(&n, false))
+		if (!tell_all(&n))
 			reply = (struct msg_reply){ 451, SLICE("4.3.0"),
 				SLICE("the notice could not be sent now") };
 		else

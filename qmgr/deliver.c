@@ -214,6 +214,15 @@ static void agent_died(struct delivery *d)
 	default_outcomes(d->job, "4.3.0", "the delivery agent died");
 }
 
+/* A slow server, most likely: its process lives, and whoever asks again hears what became of it. */
+static void agent_is_late(struct delivery *d)
+{
+	struct slice why = SLICE("the delivery agent did not answer in time");
+
+	log_deferred(d, SLICE("4.3.0"), why);
+	default_outcomes(d->job, "4.3.0", why.data);
+}
+
 /* Sends the question and takes the answer. 0, or -1 with errno. */
 static int ask_agent(struct delivery *d, struct channel *c, struct slice *why, struct slice *dsn,
     bool *down)
@@ -291,10 +300,12 @@ static void attempt(struct delivery *d, struct slice *why, struct slice *dsn, bo
 		reclaim_release(holder);
 		if (rc == 0)
 			return;
-		if (error != EAGAIN) {
+		if (error == ETIMEDOUT)
+			agent_is_late(d);
+		else if (error != EAGAIN)
 			agent_died(d);
+		if (error != EAGAIN)
 			return;
-		}
 	}
 	transport_unavailable(d, "mail transport unavailable");
 }

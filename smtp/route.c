@@ -14,7 +14,10 @@
 #include "common/base/text.h"
 #include "common/log/log.h"
 
-enum { SMTP_PORT = 25 };
+enum {
+	SMTP_PORT = 25,
+	EMPTY_MOST = 10 /* exchangers without an address, each as slow as its name servers */
+};
 
 static struct net_address *own;
 static size_t own_count;
@@ -285,11 +288,19 @@ static bool by_exchangers(struct search *s, const struct msg_dns_answer *answer)
 		    (int)s->next->name.len, s->next->name.data);
 		return false;
 	}
-	for (size_t i = 0; i < mx->count; i++) {
-		if (s->route->count >= enough &&
-		    mx->hosts[i].preference != mx->hosts[i - 1].preference)
+	for (size_t i = 0, empty = 0; i < mx->count; i++) {
+		size_t before = s->route->count;
+
+		if (before >= enough && mx->hosts[i].preference != mx->hosts[i - 1].preference)
 			break;
+		if (empty == EMPTY_MOST) {
+			/* The rest may be better. */
+			s->why->outcome = OUTCOME_DEFERRED;
+			s->why->dsn = SLICE("4.4.3");
+			break;
+		}
 		add_host(s, mx->hosts[i].name, mx->hosts[i].preference);
+		empty += s->route->count == before;
 	}
 	if (s->route->count == 0 && s->why->outcome == OUTCOME_BOUNCED &&
 	    client_settings.defer_if_no_mx_address_found) {

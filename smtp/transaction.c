@@ -343,13 +343,32 @@ static bool is_orphan(struct talk *t)
 	return true;
 }
 
+/* What the server says before the dot is no answer to it: a refusal counts, but a 250 takes no message. */
+static bool speaks_before_dot(struct talk *t)
+{
+	enum reply_result how;
+	struct reply r;
+
+	if (stream_is_quiet(t->s->stream))
+		return false;
+	how = reply_read(t->s->stream, t->d->arena,
+	    deadline_after(client_settings.data_done_timeout), &r);
+	if (how == REPLY_OK && r.code >= 400) {
+		t->s->is_broken = t->ended = true;
+		session_refused(t->s, &r, dot_command, t->d->arena, &t->verdict);
+		return true;
+	}
+	lost(t, how == REPLY_OK ? REPLY_BAD : how, &r, body_doing);
+	return true;
+}
+
 /* False: t->verdict says why; the server has no message. */
 static bool send_piece(struct talk *t, struct slice piece, bool is_last)
 {
 	struct slice parts[] = { piece, SLICE(".\r\n") };
 	size_t left;
 
-	if (is_last && is_orphan(t))
+	if ((is_last && is_orphan(t)) || speaks_before_dot(t))
 		return false;
 	if (stream_send(t->s->stream, parts, is_last ? 2 : 1, client_settings.data_xfer_timeout,
 		&left) == 0)
@@ -425,6 +444,9 @@ static enum transaction_result read_dot_replies(struct talk *t)
 
 		how = reply_read(t->s->stream, t->d->arena,
 		    deadline_after(client_settings.data_done_timeout), &r);
+		/* Neither yes nor no: it may have the message. */
+		if (how == REPLY_OK && r.code / 100 == 3)
+			how = REPLY_BAD;
 		if (how != REPLY_OK) {
 			lost(t, how, &r, dot_doing);
 			for (; rcpt < t->count; rcpt++)

@@ -292,6 +292,12 @@ static void lines_are_folded_and_harmless(void **unused)
 	lines_put(&out, SLICE(".dot\n\nplain"));
 	assert_string_equal(buf_text(&out), "..dot\r\n\r\nplain\r\n");
 	buf_reset(&out);
+	/* A dot behind an indent does not begin its line. */
+	memset(word, 'x', 78);
+	memcpy(word + 78, " .forward", 10);
+	lines_put_folded(&out, slice_of(word));
+	assert_string_equal(buf_text(&out) + 78, "\r\n    .forward\r\n");
+	buf_reset(&out);
 	lines_put_folded(&out, SLICE("   "));
 	assert_string_equal(buf_text(&out), "");
 	buf_clear(&out);

@@ -20,8 +20,9 @@ static struct {
 	struct buf envelopes, content;
 	unsigned count;
 	uint64_t flags;
-	uint64_t code; /* its answer */
-	bool at_once;  /* before the content */
+	uint64_t code;	  /* its answer */
+	bool at_once;	  /* before the content */
+	unsigned refuses; /* the how-manyth message; 0: none */
 } cleanup;
 
 struct channel *service_channel(const char *entry, deadline when)
@@ -46,7 +47,8 @@ void service_session_end(void)
 
 static void answer(struct request *r)
 {
-	struct msg_reply reply = { cleanup.code, SLICE("2.0.0"), SLICE("says cleanup") };
+	uint64_t code = cleanup.count == cleanup.refuses ? 451 : cleanup.code;
+	struct msg_reply reply = { code, SLICE("2.0.0"), SLICE("says cleanup") };
 
 	request_send(r, &table_reply, &reply, -1, true, DEADLINE_NEVER);
 }
@@ -244,13 +246,29 @@ static void the_postmaster_gets_a_copy_of_the_header(void **state)
 	buf_reset(&cleanup.envelopes);
 	assert_int_equal(ask(NOTICE_DELAY, "a@b.example", NULL, 1), 250);
 	assert_string_equal(buf_text(&cleanup.envelopes),
-	    "<double-bounce@mx.example>postmaster\n<>a@b.example\n");
+	    "<>a@b.example\n<double-bounce@mx.example>postmaster\n");
 	buf_reset(&cleanup.envelopes);
 	assert_int_equal(ask(NOTICE_FAILURE, "Postmaster", NULL, 1), 250);
 	assert_string_equal(buf_text(&cleanup.envelopes), "<>Postmaster\n");
 	/* Nobody else gets this one. */
 	assert_int_equal(ask(NOTICE_FAILURE, "", NULL, 1), 250);
 	assert_true(told("the body"));
+}
+
+static void a_failure_repeats_nothing_that_was_sent(void **state)
+{
+	(void)state;
+	bounce_settings.notify_classes = "bounce, 2bounce";
+	cleanup.refuses = 1;
+	assert_int_equal(ask(NOTICE_FAILURE, "a@b.example", NULL, 1), 451);
+	assert_string_equal(buf_text(&cleanup.envelopes), "<>a@b.example\n");
+	cleanup.refuses = 3;
+	buf_reset(&cleanup.envelopes);
+	assert_int_equal(ask(NOTICE_FAILURE, "a@b.example", NULL, 1), 250);
+	assert_string_equal(buf_text(&cleanup.envelopes),
+	    "<>a@b.example\n<double-bounce@mx.example>postmaster\n");
+	cleanup.refuses = 4; /* of a message that nobody else hears of */
+	assert_int_equal(ask(NOTICE_FAILURE, "", NULL, 1), 451);
 }
 
 static void what_cleanup_refuses_is_asked_for_again(void **state)
@@ -354,6 +372,7 @@ int main(void)
 		TEST(a_sender_is_told_of_those_it_wants_to_hear_of),
 		TEST(no_notice_leads_to_notices_for_ever),
 		TEST(the_postmaster_gets_a_copy_of_the_header),
+		TEST(a_failure_repeats_nothing_that_was_sent),
 		TEST(what_cleanup_refuses_is_asked_for_again),
 		TEST(content_comes_in_a_descriptor_too),
 		TEST(ten_thousand_recipients_are_one_notice),

@@ -119,6 +119,8 @@ static const char *const zone[] = {
 	"A b.equal.example: 192.0.2.52",
 	"MX literal.example: 10/192.0.2.60",
 	"A literal.host: 192.0.2.61 rubbish",
+	"MX swamp.example: 1/a 1/b 1/c 1/d 1/e 1/f 1/g 1/h 1/i 1/j 1/k 1/l 2/mx.one.example",
+	"MX bog.example: 1/mx.one.example 2/a 2/b 2/c 2/d 2/e 2/f 2/g 2/h 2/i 2/j 2/k 2/l",
 };
 
 static unsigned lookups;
@@ -300,6 +302,23 @@ static void only_as_many_as_are_tried(void **state)
 	arena_free(arena);
 }
 
+/* Each of them may take as long as name servers may. */
+static void names_without_addresses_are_asked_for_a_while(void **state)
+{
+	struct arena *arena = arena_new();
+	const char *said;
+
+	(void)state;
+	reset_settings();
+	client_settings.mx_address_limit = 0;
+	lookups = 0;
+	said = route_of("swamp.example", arena);
+	assert_int_equal(strncmp(said, "4.4.3 " NOT_FOUND, strlen("4.4.3 " NOT_FOUND)), 0);
+	assert_int_equal(lookups, 11);
+	assert_string_equal(route_of("bog.example", arena), "192.0.2.1");
+	arena_free(arena);
+}
+
 static void equals_take_turns(void **state)
 {
 	unsigned first[3] = { 0 };
@@ -338,6 +357,7 @@ int main(void)
 		cmocka_unit_test(next_hops_lead_to_addresses),
 		cmocka_unit_test(settings_change_routes),
 		cmocka_unit_test(only_as_many_as_are_tried),
+		cmocka_unit_test(names_without_addresses_are_asked_for_a_while),
 		cmocka_unit_test(equals_take_turns),
 	};
 
