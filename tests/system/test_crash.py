@@ -115,7 +115,7 @@ def client(instance, load):
 @pytest.mark.parametrize("store", ["mbox", "maildir"])
 def test_nothing_that_was_promised_is_lost(make_instance, workspace, store):
     instance = make_instance(minimal_backoff_time="1s", maximal_backoff_time="2s", transport_retry_time="1s",
-                             service_throttle_time="1s")
+                             service_throttle_time="1s", mailbox_size_limit="0")
     if store == "maildir":
         instance.configure(mail_spool_directory=f"{instance.dir}/mail/")
     instance.start()
