@@ -23,7 +23,7 @@ struct qmgr_settings {
 	int64_t minimal_backoff_time, maximal_backoff_time, maximal_queue_lifetime,
 	    bounce_queue_lifetime, delay_warning_time, transport_retry_time, service_drain_time,
 	    daemon_timeout;
-	int64_t qmgr_message_active_limit, queue_minfree;
+	int64_t qmgr_message_active_limit, queue_minfree, queue_segment_size;
 	int64_t initial_destination_concurrency, default_process_limit;
 };
 extern struct qmgr_settings settings;
