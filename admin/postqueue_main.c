@@ -68,6 +68,7 @@ static void list_queue(void *arg)
 
 	(void)arg;
 	queue_print_init(&print, form(), stdout);
+	print.is_selection = !queue_select_is_empty(wanted.select);
 	list_to(&print.sink);
 	queue_print_finish(&print);
 	queue_access_close(access_to_queue);

@@ -203,6 +203,7 @@ static void list_only(void *arg)
 		wanted.only = &ids;
 	}
 	queue_print_init(&print, QUEUE_TEXT, stdout);
+	print.is_selection = true;
 	if (wanted.queues != 0)
 		queue_options_list(super.conf, &super.access, &wanted, &print.sink);
 	queue_print_finish(&print);

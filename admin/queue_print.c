@@ -125,7 +125,8 @@ void queue_print_init(struct queue_print *p, enum queue_form form, FILE *out)
 void queue_print_finish(struct queue_print *p)
 {
 	if (p->form == QUEUE_TEXT && p->messages == 0)
-		fputs("Mail queue is empty\n", p->out);
+		fputs(p->is_selection ? "No message is selected\n" : "Mail queue is empty\n",
+		    p->out);
 	else if (p->form == QUEUE_TEXT)
 		fprintf(p->out, "\n-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
 		    p->bytes / 1024, p->messages, p->messages == 1 ? "" : "s");

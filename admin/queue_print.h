@@ -15,6 +15,7 @@ struct queue_print {
 	struct queue_sink sink; /* feed this */
 	enum queue_form form;
 	FILE *out;
+	bool is_selection; /* nothing to print does not mean that the queue is empty */
 	uint64_t messages, bytes;
 	bool has_rcpt;
 	struct buf id, last_reason;
