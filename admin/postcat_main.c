@@ -21,17 +21,31 @@ static const char usage[] =
     "  -e  show the envelope\n"
     "  -h  show the header; without -b, -e and -h all is shown\n"
     "  -f  begin each line with the message's queue and id\n"
-    "  -d, -o, -r  accepted: they are about records of Postfix's queue files\n"
+    "  -d  begin each line with the type of record that Postfix has it in, as a decimal number\n"
+    "  -o  begin each line of header and body with its offset in the message, others with -\n"
+    "  -r  accepted: here records have one order\n"
     "  -v  accepted\n"
     "  -c  the directory of main.cf\n";
 
 enum { SHOW_ENVELOPE = 1, SHOW_HEADER = 2, SHOW_BODY = 4, PIECE = 65536 };
 
+/* Letters of Postfix's. */
+enum record_type {
+	RECORD_SIZE = 'C',
+	RECORD_TIME = 'T',
+	RECORD_ATTRIBUTE = 'A',
+	RECORD_SENDER = 'S',
+	RECORD_ORIGINAL = 'O',
+	RECORD_RCPT = 'R',
+	RECORD_DONE = 'D',
+	RECORD_TEXT = 'N'
+};
+
 static struct postcat {
 	struct conf *conf;
 	char **ids;
 	unsigned show;
-	bool names; /* of the file, in front of each line */
+	bool names, types, offsets; /* in front of each line: of the file, record, content */
 	int status;
 	/* The message at hand. */
 	char name[ID_LIMIT + 32]; /* "deferred/ID" */
@@ -40,22 +54,34 @@ static struct postcat {
 	/* Where in the content we are. */
 	bool in_body, line_starts, cr;
 	bool shown; /* of the line at hand something was shown */
+	uint64_t offset, line_offset;
 } cat;
 
 /* --- the envelope --------------------------------------------------------------------------------- */
 
-static void line_begins(void)
+static void begin_with_name(void)
 {
 	if (cat.names)
 		printf("%s: ", cat.name);
 }
 
-static void show(const char *name, struct slice value)
+static void line_begins(enum record_type type)
+{
+	begin_with_name();
+	if (cat.offsets && type == RECORD_TEXT)
+		printf("%9" PRIu64 " ", cat.line_offset);
+	else if (cat.offsets)
+		printf("%9s ", "-");
+	if (cat.types)
+		printf("%3d ", (int)type);
+}
+
+static void show(enum record_type type, const char *name, struct slice value)
 {
 	char *text = slice_dup(value);
 
 	text_neuter(text, value.len);
-	line_begins();
+	line_begins(type);
 	printf("%s: %.*s\n", name, (int)value.len, text);
 	free(text);
 }
@@ -67,7 +93,7 @@ static void show_attribute(const char *name, struct slice value)
 	if (value.len == 0)
 		return;
 	text = mem_printf("%s=%.*s", name, (int)value.len, value.data);
-	show("named_attribute", slice_of(text));
+	show(RECORD_ATTRIBUTE, "named_attribute", slice_of(text));
 	free(text);
 }
 
@@ -79,14 +105,14 @@ static void show_time(const char *name, int64_t wall_us)
 
 	if (localtime_r(&seconds, &tm) != NULL)
 		strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm);
-	show(name, slice_of(text));
+	show(RECORD_TIME, name, slice_of(text));
 }
 
 static void mark(const char *what)
 {
 	if ((cat.show & SHOW_ENVELOPE) == 0)
 		return;
-	line_begins();
+	begin_with_name();
 	printf("*** %s %s ***\n", what, cat.name);
 }
 
@@ -103,7 +129,7 @@ static void on_message(void *arg, const struct msg_queue_message *m, int fd)
 	mark("ENVELOPE RECORDS");
 	if ((cat.show & SHOW_ENVELOPE) == 0)
 		return;
-	line_begins();
+	line_begins(RECORD_SIZE);
 	/* Postfix's columns: size, offset of the content, recipients, flags, size, flags. */
 	printf("message_size: %15" PRIu64 " %15u %15" PRIu64 " %15u %15" PRIu64 " %15u\n",
 	    m->content_size, 0, m->rcpt_count, 0, m->content_size, 0);
@@ -120,7 +146,7 @@ static void on_message(void *arg, const struct msg_queue_message *m, int fd)
 	show_attribute("log_client_port", m->client_port);
 	show_attribute("log_helo_name", m->client_helo);
 	show_attribute("log_protocol_name", m->protocol);
-	show("sender", m->sender);
+	show(RECORD_SENDER, "sender", m->sender);
 }
 
 static void on_rcpts(void *arg, const struct msg_queue_rcpts *m)
@@ -132,8 +158,9 @@ static void on_rcpts(void *arg, const struct msg_queue_rcpts *m)
 		if (i < m->orcpt.count)
 			show_attribute("dsn_orig_rcpt", m->orcpt.items[i]);
 		if (i < m->original.count && m->original.items[i].len > 0)
-			show("original_recipient", m->original.items[i]);
-		show(done ? "done_recipient" : "recipient", m->address.items[i]);
+			show(RECORD_ORIGINAL, "original_recipient", m->original.items[i]);
+		show(done ? RECORD_DONE : RECORD_RCPT, done ? "done_recipient" : "recipient",
+		    m->address.items[i]);
 	}
 }
 
@@ -149,7 +176,7 @@ static void put(char c)
 	if (!is_shown())
 		return;
 	if (!cat.shown)
-		line_begins();
+		line_begins(RECORD_TEXT);
 	cat.shown = true;
 	putchar(c);
 }
@@ -160,6 +187,9 @@ static void show_content(struct slice piece)
 	for (size_t i = 0; i < piece.len; i++) {
 		char c = piece.data[i];
 
+		if (cat.line_starts)
+			cat.line_offset = cat.offset;
+		cat.offset++;
 		if (cat.line_starts && c == '\r')
 			cat.in_body = true; /* an empty line ends the header */
 		if (cat.cr && c != '\n')
@@ -206,6 +236,7 @@ static void show_one(struct queue_access *access, const char *id)
 	mark("MESSAGE CONTENTS");
 	cat.in_body = cat.cr = cat.shown = false;
 	cat.line_starts = true;
+	cat.offset = 0;
 	show_content(buf_slice(&cat.content));
 	if (cat.fd != -1)
 		show_file();
@@ -237,6 +268,8 @@ int main(int argc, char **argv)
 			config = optarg;
 		by_id |= option == 'q';
 		cat.names |= option == 'f';
+		cat.types |= option == 'd';
+		cat.offsets |= option == 'o';
 		cat.show |= option == 'b' ? SHOW_BODY
 		    : option == 'e'	  ? SHOW_ENVELOPE
 		    : option == 'h'	  ? SHOW_HEADER

@@ -132,24 +132,79 @@ static _Noreturn void lost(void)
 	    "the flush service does not answer: %s; the mail log says more", strerror(errno));
 }
 
+static _Noreturn void refused(const struct msg_queue_ordered *answer)
+{
+	int status = answer->forbidden ? COMMAND_NOPERM
+	    : answer->not_served       ? COMMAND_UNAVAILABLE
+				       : COMMAND_TEMPORARY;
+
+	command_fail(status, "%.*s", (int)answer->why.len, answer->why.data);
+}
+
+struct request *queue_access_order_start(struct queue_access *a,
+    const struct msg_queue_order *order)
+{
+	struct request *r = request_open(a->channel, &table_queue_order, order, -1, true,
+	    patience());
+
+	if (r == NULL)
+		lost();
+	return r;
+}
+
+/* The answer is valid until the request is closed. */
+static const struct msg_queue_ordered *receive_ordered(struct request *r)
+{
+	struct frame *f = request_receive(r, deadline_after(ORDER_SECONDS * CLOCK_SECOND));
+	const struct msg_queue_ordered *answer;
+
+	if (f == NULL || f->table != &table_queue_ordered)
+		lost();
+	answer = f->message;
+	if (answer->why.len > 0)
+		refused(answer);
+	return answer;
+}
+
+uint64_t queue_access_ordered(struct queue_access *a, struct request *r, uint64_t *error)
+{
+	const struct msg_queue_ordered *answer = receive_ordered(r);
+	uint64_t count = answer->count;
+
+	(void)a;
+	for (size_t i = 0; error != NULL && i < answer->error.count; i++)
+		error[i] = answer->error.items[i];
+	request_close(r);
+	return count;
+}
+
 uint64_t queue_access_order(struct queue_access *a, const struct msg_queue_order *order,
     uint64_t *error)
 {
-	struct msg_queue_ordered *answer;
+	if (a->direct != NULL)
+		return queue_direct_order(a->direct, order, error, NULL);
+	return queue_access_ordered(a, queue_access_order_start(a, order), error);
+}
+
+uint64_t queue_access_order_some(struct queue_access *a, const struct msg_queue_order *order,
+    struct queue_ordered_some *some)
+{
+	const struct msg_queue_ordered *answer;
 	struct request *r;
 	uint64_t count;
 
+	*some = (struct queue_ordered_some){ 0 };
 	if (a->direct != NULL)
-		return queue_direct_order(a->direct, order, error);
-	if (request_call(a->channel, &table_queue_order, order, &table_queue_ordered,
-		(void **)&answer, &r, deadline_after(ORDER_SECONDS * CLOCK_SECOND)) == -1)
-		lost();
-	if (answer->why.len > 0)
-		command_fail(answer->forbidden ? COMMAND_NOPERM : COMMAND_TEMPORARY, "%.*s",
-		    (int)answer->why.len, answer->why.data);
-	for (size_t i = 0; error != NULL && i < order->ids.count; i++)
-		error[i] = i < answer->error.count ? answer->error.items[i] : EPROTO;
+		return queue_direct_order(a->direct, order, NULL, some);
+	r = queue_access_order_start(a, order);
+	answer = receive_ordered(r);
 	count = answer->count;
+	some->looked_at = answer->looked_at;
+	some->total = answer->total;
+	snprintf(some->after, sizeof(some->after), "%.*s", (int)answer->after.len,
+	    answer->after.data);
+	snprintf(some->until, sizeof(some->until), "%.*s", (int)answer->until.len,
+	    answer->until.data);
 	request_close(r);
 	return count;
 }
@@ -189,6 +244,32 @@ bool queue_access_read(struct queue_access *a, struct slice id, const struct que
 	} while (!last);
 	request_close(r);
 	return true;
+}
+
+void queue_access_clients(struct queue_access *a, const struct slice *ids, size_t count,
+    struct slice *name, struct slice *address, struct arena *arena)
+{
+	struct msg_queue_clients question = { { (struct slice *)ids, count } };
+	const struct msg_queue_clients_told *answer;
+	struct request *r;
+	void *reply;
+
+	if (a->direct != NULL) {
+		queue_direct_clients(a->direct, ids, count, name, address, arena);
+		return;
+	}
+	if (request_call(a->channel, &table_queue_clients, &question, &table_queue_clients_told,
+		&reply, &r, patience()) == -1)
+		lost();
+	answer = reply;
+	if (answer->name.count != count || answer->address.count != count)
+		command_fail(COMMAND_NOPERM,
+		    "only root and the owner of the instance may ask where mail came from");
+	for (size_t i = 0; i < count; i++) {
+		name[i] = arena_copy(arena, answer->name.items[i]);
+		address[i] = arena_copy(arena, answer->address.items[i]);
+	}
+	request_close(r);
 }
 
 void queue_access_list(struct queue_access *a,

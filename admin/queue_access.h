@@ -9,6 +9,7 @@
 #ifndef GP_QUEUE_ACCESS_H
 #define GP_QUEUE_ACCESS_H
 
+#include "common/base/arena.h"
 #include "common/conf/conf.h"
 #include "common/ipc/messages.h"
 #include "common/log/log.h"
@@ -30,6 +31,22 @@ bool queue_access_is_direct(const struct queue_access *);
 /* Carries the order out. error is NULL or has room for one number for each of the ids: 0 or errno.
  * Returns how many messages it concerned. Waits. */
 uint64_t queue_access_order(struct queue_access *, const struct msg_queue_order *, uint64_t *error);
+
+/* The same over a channel, in two steps, of which several may be under way. Waits. */
+struct request *queue_access_order_start(struct queue_access *, const struct msg_queue_order *);
+/* error has room for one number for each id that was named, or is NULL. */
+uint64_t queue_access_ordered(struct queue_access *, struct request *, uint64_t *error);
+/* An order with `most`: what the next one continues from. Waits. */
+struct queue_ordered_some {
+	char after[ID_LIMIT + 1], until[ID_LIMIT + 1]; /* after is empty at the end */
+	uint64_t looked_at, total;
+};
+uint64_t queue_access_order_some(struct queue_access *, const struct msg_queue_order *,
+    struct queue_ordered_some *);
+
+/* Where at most RCPTS_PER_FRAME messages came from: texts in the arena, empty for none. Waits. */
+void queue_access_clients(struct queue_access *, const struct slice *ids, size_t count,
+    struct slice *name, struct slice *address, struct arena *);
 
 /* One message. rcpts may come in several pieces; large content is in the descriptor, else fd is -1.
  * False with why (not to be freed) when it can't be read. Waits. */

@@ -18,11 +18,12 @@
 
 #include "admin/command.h"
 #include "common/base/mem.h"
+#include "common/mail/queue_envelope.h"
 #include "common/mail/queue_order.h"
 #include "common/queue/store.h"
 #include "common/service/layout.h"
 
-enum { PENDING_LIMIT = 1000 };
+enum { PENDING_LIMIT = 1000, PAGE = 32, PAGE_RCPTS = 1000 };
 
 struct queue_direct {
 	struct store *store; /* NULL: there never was one */
@@ -222,27 +223,36 @@ static int apply(struct queue_direct *d, const struct msg_queue_order *o,
 	return 0;
 }
 
-static uint64_t order_all(struct queue_direct *d, const struct msg_queue_order *o)
+/* Nothing comes meanwhile, so that `until` is not needed. */
+static uint64_t order_all(struct queue_direct *d, const struct msg_queue_order *o,
+    struct queue_ordered_some *some)
 {
-	char after[ID_LIMIT + 1] = "";
+	struct store_counters counters;
 	struct store_summary s;
 	uint64_t count = 0;
 
-	while (store_next(d->store, slice_of(after), &s)) {
-		snprintf(after, sizeof(after), "%s", s.id);
+	store_counters(d->store, &counters);
+	some->total = counters.messages;
+	snprintf(some->after, sizeof(some->after), "%.*s", (int)o->after.len, o->after.data);
+	while (store_next(d->store, slice_of(some->after), &s)) {
+		snprintf(some->after, sizeof(some->after), "%s", s.id);
 		count += apply(d, o, &s) == 0;
 		wait_until_recorded(d, PENDING_LIMIT);
+		if (++some->looked_at == o->most)
+			return count;
 	}
+	some->after[0] = '\0';
 	return count;
 }
 
 uint64_t queue_direct_order(struct queue_direct *d, const struct msg_queue_order *o,
-    uint64_t *error)
+    uint64_t *error, struct queue_ordered_some *some)
 {
+	struct queue_ordered_some none = { 0 };
 	uint64_t count = 0;
 
-	if (o->all)
-		count = d->store == NULL ? 0 : order_all(d, o);
+	if (o->all && d->store != NULL)
+		count = order_all(d, o, some == NULL ? &none : some);
 	for (size_t i = 0; i < o->ids.count; i++) {
 		struct store_summary s;
 		int rc = ENOENT;
@@ -282,12 +292,24 @@ static void tell_rcpts(const struct store_loaded *l, const struct queue_reader *
 	to->rcpts(to->arg, &m);
 }
 
+/* Empty when it can't be read. */
+static struct envelope envelope_of(const struct store_loaded *l)
+{
+	struct envelope e = { 0 };
+	const char *why;
+
+	if (!wire_decode(&envelope_table, l->message.envelope, &e, l->arena, &why))
+		return (struct envelope){ 0 };
+	return e;
+}
+
 bool queue_direct_read(struct queue_direct *d, struct slice id, const struct queue_reader *to,
     const char **why)
 {
 	struct store_loaded *l = NULL;
 	struct store_summary s;
 	struct msg_queue_message m = { 0 };
+	struct envelope e;
 
 	errno = ENOENT;
 	if (d->store != NULL && store_summary(d->store, id, &s))
@@ -308,10 +330,58 @@ bool queue_direct_read(struct queue_direct *d, struct slice id, const struct que
 	m.content_size = s.size;
 	m.rcpt_count = s.rcpt_count;
 	m.content = l->message.content;
+	e = envelope_of(l);
+	m.client_name = e.client_name;
+	m.client_address = e.client_address;
+	m.client_port = e.client_port;
+	m.client_helo = e.client_helo;
+	m.protocol = e.protocol;
+	m.envid = e.envid;
+	m.ret = e.ret;
 	to->message(to->arg, &m, l->large_fd);
 	tell_rcpts(l, to);
 	store_loaded_free(l);
 	return true;
+}
+
+/* --- listing -------------------------------------------------------------------------------------- */
+
+struct page {
+	struct page_read {
+		char id[ID_LIMIT + 1];
+		struct store_loaded *loaded;
+		int error;
+		bool over;
+	} reads[PAGE];
+	size_t count;
+};
+
+static void page_read_over(void *arg, struct store_loaded *l, int error)
+{
+	struct page_read *r = arg;
+
+	r->loaded = l;
+	r->error = error;
+	r->over = true;
+}
+
+/* False at the end. A message with many recipients is large: it ends the page. */
+static bool start_page(struct queue_direct *d, struct page *p, char after[ID_LIMIT + 1])
+{
+	struct store_summary s;
+	size_t rcpts = 0;
+
+	p->count = 0;
+	while (p->count < PAGE && rcpts < PAGE_RCPTS && store_next(d->store, slice_of(after), &s)) {
+		struct page_read *r = &p->reads[p->count++];
+
+		*r = (struct page_read){ .over = false };
+		snprintf(r->id, sizeof(r->id), "%s", s.id);
+		snprintf(after, ID_LIMIT + 1, "%s", s.id);
+		rcpts += s.rcpt_count;
+		store_read(d->store, slice_of(r->id), false, page_read_over, r);
+	}
+	return p->count > 0;
 }
 
 static void tell_entry(const struct store_loaded *l, const struct store_summary *s,
@@ -341,23 +411,46 @@ static void tell_entry(const struct store_loaded *l, const struct store_summary 
 	entry(arg, &m);
 }
 
+/* The store's threads read the next ones while we tell one. */
+static void list_page(struct queue_direct *d, struct page *p,
+    void (*entry)(void *arg, const struct msg_list_entry *), void *arg)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct page_read *r = &p->reads[i];
+		struct store_summary s;
+
+		while (!r->over)
+			poll_store(d);
+		if (r->loaded == NULL)
+			log_warning("%s: the message can't be read: %s", r->id, strerror(r->error));
+		else if (store_summary(d->store, slice_of(r->id), &s))
+			tell_entry(r->loaded, &s, entry, arg);
+		store_loaded_free(r->loaded);
+	}
+}
+
 void queue_direct_list(struct queue_direct *d,
     void (*entry)(void *arg, const struct msg_list_entry *), void *arg)
 {
 	char after[ID_LIMIT + 1] = "";
-	struct store_summary s;
+	struct page *p = mem_alloc(sizeof(*p));
 
-	while (d->store != NULL && store_next(d->store, slice_of(after), &s)) {
-		struct store_loaded *l;
+	while (d->store != NULL && start_page(d, p, after))
+		list_page(d, p, entry, arg);
+	free(p);
+}
 
-		snprintf(after, sizeof(after), "%s", s.id);
-		l = read_message(d, slice_of(after), false);
-		if (l == NULL) {
-			log_warning("%s: the message can't be read: %s", after, strerror(errno));
-			continue;
-		}
-		if (store_summary(d->store, slice_of(after), &s))
-			tell_entry(l, &s, entry, arg);
+void queue_direct_clients(struct queue_direct *d, const struct slice *ids, size_t count,
+    struct slice *name, struct slice *address, struct arena *arena)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct store_loaded *l = read_message(d, ids[i], false);
+		struct envelope e = { 0 };
+
+		if (l != NULL)
+			e = envelope_of(l);
+		name[i] = arena_copy(arena, e.client_name);
+		address[i] = arena_copy(arena, e.client_address);
 		store_loaded_free(l);
 	}
 }

@@ -12,7 +12,11 @@ struct queue_direct;
 
 struct queue_direct *queue_direct_open(struct conf *);
 void queue_direct_close(struct queue_direct *);
-uint64_t queue_direct_order(struct queue_direct *, const struct msg_queue_order *, uint64_t *error);
+/* some: for an order of all with `most`; may be NULL. */
+uint64_t queue_direct_order(struct queue_direct *, const struct msg_queue_order *, uint64_t *error,
+    struct queue_ordered_some *some);
+void queue_direct_clients(struct queue_direct *, const struct slice *ids, size_t count,
+    struct slice *name, struct slice *address, struct arena *);
 bool queue_direct_read(struct queue_direct *, struct slice id, const struct queue_reader *,
     const char **why);
 void queue_direct_list(struct queue_direct *,

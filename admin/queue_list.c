@@ -1,99 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * queue_list.c - reads showq's attributes and prints the listing, a message at a time: a queue of any
- * size needs no more memory than its longest attribute.
+ * queue_list.c - reads showq's attributes and hands on messages: a queue of any size needs no more memory
+ * than its longest attribute.
  */
 #include "admin/queue_list.h"
 
-#include <inttypes.h>
-#include <time.h>
-
-#include "admin/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-enum { NAME_MOST = 64, VALUE_MOST = 64 * 1024, REASON_COLUMN = 76 };
-
-static const char heading[] =
-    "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------\n";
-
-/* --- JSON ----------------------------------------------------------------------------------------- */
-
-static void json_message(struct queue_list *l, struct buf *sender)
-{
-	json_member(l->out, "{", "queue_name", buf_slice(&l->queue));
-	json_member(l->out, ", ", "queue_id", buf_slice(&l->id));
-	fprintf(l->out,
-	    ", \"arrival_time\": %" PRId64 ", \"message_size\": %" PRIu64 ", \"forced_expire\": %s",
-	    l->time, l->size, l->expired ? "true" : "false");
-	json_member(l->out, ", ", "sender", buf_slice(sender));
-	fputs(", \"recipients\": [", l->out);
-}
-
-static const char *json_reason_name(struct slice log_class)
-{
-	if (slice_equal(log_class, SLICE("bounce")))
-		return "bounce_reason";
-	return log_class.len == 0 || slice_equal(log_class, SLICE("defer")) ? "delay_reason"
-									    : "other_reason";
-}
-
-static void json_recipient(struct queue_list *l)
-{
-	const char *before = l->has_rcpt ? ", {" : "{";
-
-	if (l->original.len > 0) {
-		json_member(l->out, before, "orig_address", buf_slice(&l->original));
-		before = ", ";
-	}
-	json_member(l->out, before, "address", buf_slice(&l->address));
-	if (l->reason.len > 0)
-		json_member(l->out, ", ", json_reason_name(buf_slice(&l->log_class)),
-		    buf_slice(&l->reason));
-	putc('}', l->out);
-}
-
-/* --- text ----------------------------------------------------------------------------------------- */
-
-static char status_of(const struct queue_list *l)
-{
-	if (l->expired)
-		return '#';
-	if (slice_equal(buf_slice(&l->queue), SLICE("active")))
-		return '*';
-	return slice_equal(buf_slice(&l->queue), SLICE("hold")) ? '!' : '\0';
-}
-
-static void text_message(struct queue_list *l, struct buf *sender)
-{
-	char mark[2] = { status_of(l), '\0' };
-	char when[32] = "";
-	time_t seconds = (time_t)l->time;
-	struct tm tm;
-
-	if (localtime_r(&seconds, &tm) != NULL)
-		strftime(when, sizeof(when), "%a %b %e %H:%M:%S", &tm);
-	fputs(l->messages == 0 ? heading : "\n", l->out);
-	buf_puts(&l->id, mark);
-	fprintf(l->out, "%-17s %8" PRIu64 " %19.19s %s\n", buf_text(&l->id), l->size, when,
-	    buf_text(sender));
-	buf_reset(&l->last_reason);
-}
-
-/* A reason is said once for all recipients in a row that share it. */
-static void text_recipient(struct queue_list *l)
-{
-	if (!slice_equal(buf_slice(&l->reason), buf_slice(&l->last_reason))) {
-		struct slice shown = l->reason.len > 0 ? buf_slice(&l->reason)
-						       : SLICE("reason unavailable");
-		int indent = shown.len < REASON_COLUMN ? REASON_COLUMN - (int)shown.len : 0;
-
-		fprintf(l->out, "%*s(%.*s)\n", indent, "", (int)shown.len, shown.data);
-		buf_reset(&l->last_reason);
-		buf_put_slice(&l->last_reason, buf_slice(&l->reason));
-	}
-	fprintf(l->out, "%-17s %8s %19s %s\n", "", "", "", buf_text(&l->address));
-}
+enum { NAME_MOST = 64, VALUE_MOST = 64 * 1024 };
 
 /* --- records -------------------------------------------------------------------------------------- */
 
@@ -101,11 +16,11 @@ static void end_recipient(struct queue_list *l)
 {
 	if (!l->rcpt_open)
 		return;
-	if (l->form == LIST_JSON)
-		json_recipient(l);
-	else
-		text_recipient(l);
-	l->has_rcpt = true;
+	l->to->rcpt(l->to->arg,
+	    &(struct queue_rcpt){ .address = buf_slice(&l->address),
+		.original = buf_slice(&l->original),
+		.log_class = buf_slice(&l->log_class),
+		.reason = buf_slice(&l->reason) });
 	l->rcpt_open = false;
 	buf_reset(&l->original);
 	buf_reset(&l->address);
@@ -169,10 +84,13 @@ static int take_sender(struct queue_list *l)
 	if (l->id.len == 0 || l->has_head)
 		return -1;
 	text_neuter(l->value.data, l->value.len);
-	if (l->form == LIST_JSON)
-		json_message(l, &l->value);
-	else
-		text_message(l, &l->value);
+	l->to->message(l->to->arg,
+	    &(struct queue_head){ .queue = buf_slice(&l->queue),
+		.id = buf_slice(&l->id),
+		.sender = buf_slice(&l->value),
+		.arrival = l->time,
+		.size = l->size,
+		.expired = l->expired });
 	l->has_head = true;
 	return 0;
 }
@@ -246,12 +164,9 @@ static int end_record(struct queue_list *l)
 	if (!l->has_head)
 		return -1;
 	end_recipient(l);
-	if (l->form == LIST_JSON)
-		fputs("]}\n", l->out);
-	l->messages++;
-	l->bytes += l->size;
+	l->to->end(l->to->arg);
 	buf_reset(&l->id);
-	l->has_head = l->has_rcpt = l->expired = false;
+	l->has_head = l->expired = false;
 	return 0;
 }
 
@@ -292,24 +207,15 @@ int queue_list_feed(struct queue_list *l, struct slice bytes)
 	return bytes.len == 0 ? 0 : -1;
 }
 
-int queue_list_finish(struct queue_list *l)
+int queue_list_finish(const struct queue_list *l)
 {
-	if (!l->ended)
-		return -1;
-	if (l->form == LIST_JSON)
-		return 0;
-	if (l->messages == 0)
-		fputs("Mail queue is empty\n", l->out);
-	else
-		fprintf(l->out, "\n-- %" PRIu64 " Kbytes in %" PRIu64 " Request%s.\n",
-		    l->bytes / 1024, l->messages, l->messages == 1 ? "" : "s");
-	return 0;
+	return l->ended ? 0 : -1;
 }
 
 void queue_list_clear(struct queue_list *l)
 {
 	struct buf *const all[] = { &l->name, &l->value, &l->queue, &l->id, &l->original,
-		&l->address, &l->log_class, &l->reason, &l->last_reason };
+		&l->address, &l->log_class, &l->reason };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
 		buf_clear(all[i]);

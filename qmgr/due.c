@@ -5,6 +5,7 @@
  */
 #include "qmgr/qmgr.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +178,51 @@ size_t due_flush(void)
 	}
 	due_look();
 	return count;
+}
+
+static bool may_go_to(const struct due *d, uint32_t site)
+{
+	return d->memory.sites == 0 || (d->memory.sites & site) == site;
+}
+
+/* In the order of ids within the bucket, as it may change between two pages. */
+static const struct due *next_in_bucket(const struct due_page *p, uint32_t site)
+{
+	const struct due *d, *next = NULL;
+
+	LIST_FOREACH(d, &buckets[p->bucket], link)
+		if (may_go_to(d, site) && strcmp(d->id, p->last) > 0 &&
+		    (next == NULL || strcmp(d->id, next->id) < 0))
+			next = d;
+	return next;
+}
+
+bool due_next_page(struct due_page *p, uint32_t site)
+{
+	p->count = 0;
+	while (p->count < DUE_PAGE && p->bucket < BUCKETS) {
+		const struct due *d = next_in_bucket(p, site);
+
+		if (d == NULL) {
+			p->bucket++;
+			p->last[0] = '\0';
+			task_yield_if_long();
+			continue;
+		}
+		snprintf(p->last, sizeof(p->last), "%s", d->id);
+		snprintf(p->texts[p->count], sizeof(p->texts[0]), "%s", d->id);
+		p->ids[p->count] = slice_of(p->texts[p->count]);
+		p->count++;
+	}
+	return p->count > 0;
+}
+
+void due_know_sites(struct slice id, uint32_t sites)
+{
+	struct due *d = find(id);
+
+	if (d != NULL)
+		d->memory.sites = sites;
 }
 
 void due_forget(struct slice id)

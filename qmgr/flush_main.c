@@ -7,7 +7,10 @@
  * authorized_flush_users; everything else is for root and the owner of the instance alone.
  */
 #include <errno.h>
+#include <stdlib.h>
 
+#include "common/base/text.h"
+#include "common/dict/dict.h"
 #include "common/log/log.h"
 #include "common/service/service.h"
 #include "common/task/task.h"
@@ -21,9 +24,12 @@ enum {
 };
 
 static struct flush_settings {
-	const char *queue_service_name, *authorized_flush_users;
+	const char *queue_service_name, *authorized_flush_users, *fast_flush_domains,
+	    *parent_domain_matches_subdomains;
 	int64_t ipc_timeout;
 } settings;
+
+static struct match_list *sites; /* of fast_flush_domains; NULL: it can't be read */
 
 static deadline patience(void)
 {
@@ -53,7 +59,7 @@ static void hand_on(struct request *client, const struct frame *question)
 	request_close(r);
 }
 
-static void read_message(struct request *r, struct frame *first)
+static void ask_qmgr(struct request *r, struct frame *first)
 {
 	hand_on(r, first);
 }
@@ -61,6 +67,27 @@ static void read_message(struct request *r, struct frame *first)
 static void refuse(struct request *r, const char *why)
 {
 	struct msg_queue_ordered answer = { .why = slice_of(why), .forbidden = 1 };
+
+	request_send(r, &table_queue_ordered, &answer, -1, true, patience());
+}
+
+/* Whether users other than the owner may have mail for the site tried. */
+static bool serves(struct slice site)
+{
+	int rc = sites == NULL ? 0 : match_list_has(sites, site);
+
+	if (rc == -1)
+		log_warning("fast_flush_domains: a table does not answer");
+	return rc == 1;
+}
+
+static void refuse_site(struct request *r, struct slice site)
+{
+	char *why = arena_printf(request_arena(r),
+	    "Flush service is not configured for destination \"%.*s\": fast_flush_domains does not "
+	    "have it",
+	    (int)site.len, site.data);
+	struct msg_queue_ordered answer = { .why = slice_of(why), .not_served = 1 };
 
 	request_send(r, &table_queue_ordered, &answer, -1, true, patience());
 }
@@ -76,6 +103,8 @@ static void order(struct request *r, struct frame *first)
 		refuse(r, "only root and the owner of the instance may do that");
 	else if (channel_load(c) > REQUESTS_OF_A_USER)
 		refuse(r, "too many requests at once");
+	else if (wanted->site.len > 0 && !serves(wanted->site))
+		refuse_site(r, wanted->site);
 	else
 		hand_on(r, first);
 }
@@ -95,6 +124,14 @@ static void refuse_read(struct request *r, struct frame *first)
 	request_send(r, &table_queue_message, &answer, -1, true, patience());
 }
 
+/* Lists of another length than the question's. */
+static void refuse_clients(struct request *r, struct frame *first)
+{
+	(void)first;
+	request_send(r, &table_queue_clients_told, &(struct msg_queue_clients_told){ 0 }, -1, true,
+	    patience());
+}
+
 /* Commands have no socket of the log. */
 static void write_line(struct request *r, struct frame *first)
 {
@@ -107,7 +144,9 @@ static void write_line(struct request *r, struct frame *first)
 
 static const struct handler handlers[] = {
 	{ &table_queue_order, ROLE_BIT(ROLE_ADMIN) | ROLE_BIT(ROLE_NONE), order },
-	{ &table_queue_read, ROLE_BIT(ROLE_ADMIN), read_message },
+	{ &table_queue_read, ROLE_BIT(ROLE_ADMIN), ask_qmgr },
+	{ &table_queue_clients, ROLE_BIT(ROLE_ADMIN), ask_qmgr },
+	{ &table_queue_clients, ROLE_BIT(ROLE_NONE), refuse_clients },
 	{ &table_queue_read, ROLE_BIT(ROLE_NONE), refuse_read },
 	{ &table_log_line, ROLE_BIT(ROLE_ADMIN), write_line },
 	{ 0 },
@@ -115,6 +154,7 @@ static const struct handler handlers[] = {
 static const struct handler refusing[] = {
 	{ &table_queue_order, ROLE_BIT(ROLE_NONE), refuse_order },
 	{ &table_queue_read, ROLE_BIT(ROLE_NONE), refuse_read },
+	{ &table_queue_clients, ROLE_BIT(ROLE_NONE), refuse_clients },
 	{ 0 },
 };
 
@@ -155,9 +195,28 @@ static void serve(struct service_client *client)
 	}
 }
 
+static bool list_has_word(const char *list, struct slice word)
+{
+	struct slice rest = slice_of(list), next;
+
+	while (text_next_word(&rest, ", \t\r\n", &next))
+		if (slice_equal(next, word))
+			return true;
+	return false;
+}
+
 static void open_list(void)
 {
+	char *why = NULL;
+	bool below = list_has_word(settings.parent_domain_matches_subdomains,
+	    SLICE("fast_flush_domains"));
+
 	authorized_open("authorized_flush_users", settings.authorized_flush_users);
+	sites = match_list_open(service_config_directory(), settings.fast_flush_domains,
+	    MATCH_DOMAIN, below, &why);
+	if (sites == NULL)
+		log_error("fast_flush_domains: %s; only root and the owner may flush a site", why);
+	free(why);
 }
 
 #define SETTING(member) CONF_SETTING(struct flush_settings, member, #member)
@@ -165,6 +224,8 @@ static void open_list(void)
 static const struct conf_setting setting_rows[] = {
 	SETTING(queue_service_name),
 	SETTING(authorized_flush_users),
+	SETTING(fast_flush_domains),
+	SETTING(parent_domain_matches_subdomains),
 	SETTING(ipc_timeout),
 	{ 0 },
 };

@@ -207,6 +207,19 @@ static void route_all(struct message *m, const size_t *open, size_t count)
 		round_end(m, NULL);
 }
 
+/* As they are in the store: routing changes the addresses at hand. */
+static uint32_t sites_of_rcpts(const struct message *m)
+{
+	struct slice *addresses = mem_alloc_array(m->rcpt_count + 1, sizeof(*addresses));
+	uint32_t sites;
+
+	for (size_t i = 0; i < m->rcpt_count; i++)
+		addresses[i] = m->rcpts[i].address;
+	sites = sites_of((struct wire_texts){ addresses, m->rcpt_count });
+	free(addresses);
+	return sites;
+}
+
 void message_activate(struct message *m)
 {
 	size_t *open = mem_alloc_array(m->rcpt_count + 1, sizeof(*open)), count = 0;
@@ -219,6 +232,7 @@ void message_activate(struct message *m)
 	LIST_INSERT_HEAD(&active[bucket_of(m->id)], m, link);
 	active_count++;
 	m->active_us = clock_wall_us();
+	m->memory.sites = sites_of_rcpts(m);
 	if (m->is_expired)
 		round_give_up(m);
 	for (size_t i = 0; i < m->rcpt_count; i++)

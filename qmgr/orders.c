@@ -17,11 +17,12 @@
 #include "common/log/log.h"
 #include "common/mail/queue_order.h"
 
-enum { PATIENCE_SECONDS = 60, PENDING_LIMIT = 1000, PAGE = 32 };
+enum { PATIENCE_SECONDS = 60, PENDING_LIMIT = 1000 };
 
 struct order {
 	const struct msg_queue_order *wanted;
 	unsigned queues; /* QUEUE_... */
+	uint64_t looked_at;
 	uint64_t count;
 	size_t pending; /* records on their way to the disk */
 	int error;	/* of the last one that failed */
@@ -169,6 +170,8 @@ static void order_ids(struct order *o, struct wire_numbers *errors)
 		errors->items[i] = store_summary(store, o->wanted->ids.items[i], &s)
 		    ? (uint64_t)apply(o, &s)
 		    : ENOENT;
+		wait_until_recorded(o, PENDING_LIMIT);
+		task_yield_if_long();
 	}
 }
 
@@ -184,20 +187,36 @@ static void find_last(char last[ID_LIMIT + 1])
 	}
 }
 
-/* What comes meanwhile is not meant: requeued messages do, and would be requeued again. */
-static void order_all(struct order *o)
+/* What comes after `until` is not meant: requeued messages do, and would be requeued again. False: there may
+ * be more behind `after`. */
+static bool order_all(struct order *o, char after[ID_LIMIT + 1], char until[ID_LIMIT + 1])
 {
-	char after[ID_LIMIT + 1] = "", last[ID_LIMIT + 1];
 	struct store_summary s;
 
-	find_last(last);
-	while (store_next(store, slice_of(after), &s) && strcmp(s.id, last) <= 0) {
-		snprintf(after, sizeof(after), "%s", s.id);
+	snprintf(after, ID_LIMIT + 1, "%.*s", (int)o->wanted->after.len, o->wanted->after.data);
+	snprintf(until, ID_LIMIT + 1, "%.*s", (int)o->wanted->until.len, o->wanted->until.data);
+	if (until[0] == '\0')
+		find_last(until);
+	while (store_next(store, slice_of(after), &s) && strcmp(s.id, until) <= 0) {
+		snprintf(after, ID_LIMIT + 1, "%s", s.id);
 		apply(o, &s);
 		wait_until_recorded(o, PENDING_LIMIT);
 		task_yield_if_long();
+		if (++o->looked_at == o->wanted->most)
+			return false;
 	}
+	return true;
 }
+
+static uint64_t messages_in_queue(void)
+{
+	struct store_counters c;
+
+	store_counters(store, &c);
+	return c.messages;
+}
+
+/* --- sites ---------------------------------------------------------------------------------------- */
 
 static bool is_at(struct slice address, struct slice site)
 {
@@ -218,61 +237,50 @@ static bool goes_to(const struct store_loaded *l, struct slice site)
 	return false;
 }
 
-struct page {
-	char ids[PAGE][ID_LIMIT + 1];
-	size_t count;
-};
-
-/* The next ones after `after` that wait in the queues that are meant; false at the end. */
-static bool next_page(const struct order *o, char after[ID_LIMIT + 1], struct page *p)
+static void order_some_of_site(struct order *o, const struct slice *ids, size_t count)
 {
+	struct store_loaded *loaded[DUE_PAGE];
 	struct store_summary s;
 
-	p->count = 0;
-	while (p->count < PAGE && store_next(store, slice_of(after), &s)) {
-		snprintf(after, ID_LIMIT + 1, "%s", s.id);
-		if ((o->queues & queue_order_bit(slice_of(listing_queue(&s)))) != 0)
-			snprintf(p->ids[p->count++], sizeof(p->ids[0]), "%s", s.id);
-	}
-	return p->count > 0;
-}
-
-static void order_page(struct order *o, const struct page *p)
-{
-	struct store_loaded *loaded[PAGE];
-	struct slice ids[PAGE];
-	struct store_summary s;
-
-	for (size_t i = 0; i < p->count; i++)
-		ids[i] = slice_of(p->ids[i]);
-	store_read_several_wait(ids, loaded, p->count);
-	for (size_t i = 0; i < p->count; i++) {
-		bool wanted = loaded[i] != NULL && goes_to(loaded[i], o->wanted->site);
-
-		if (wanted && store_summary(store, ids[i], &s))
+	store_read_several_wait(ids, loaded, count);
+	for (size_t i = 0; i < count; i++) {
+		if (loaded[i] == NULL)
+			continue;
+		due_know_sites(ids[i], sites_of(loaded[i]->message.address));
+		if (goes_to(loaded[i], o->wanted->site) && store_summary(store, ids[i], &s))
 			apply(o, &s);
 		store_loaded_free(loaded[i]);
 	}
 }
 
+/* One at a time: after the first one since we started the next one knows what need not be read. */
 static void order_site(struct order *o)
 {
-	char after[ID_LIMIT + 1] = "";
-	struct page *p = mem_alloc(sizeof(*p));
+	static struct task_list turn;
+	static bool running;
+	struct due_page *page = mem_alloc(sizeof(*page));
+	uint32_t site = sites_bit(o->wanted->site);
 
-	while (next_page(o, after, p)) {
-		order_page(o, p);
+	while (running)
+		task_list_wait(&turn, DEADLINE_NEVER);
+	running = true;
+	while (due_next_page(page, site)) {
+		order_some_of_site(o, page->ids, page->count);
 		task_yield_if_long();
 	}
-	free(p);
+	running = false;
+	task_list_wake_one(&turn);
+	free(page);
 }
+
+/* --- the request ---------------------------------------------------------------------------------- */
 
 void orders_order(struct request *r, struct frame *first)
 {
 	struct order o = { .wanted = first->message };
 	const struct msg_queue_order *wanted = o.wanted;
 	struct msg_queue_ordered answer = { 0 };
-	char why[100];
+	char why[100], after[ID_LIMIT + 1] = "", until[ID_LIMIT + 1] = "";
 
 	o.queues = queue_order_queues(wanted);
 	if (wanted->op == ORDER_FLUSH)
@@ -286,10 +294,14 @@ void orders_order(struct request *r, struct frame *first)
 		order_site(&o);
 	else if (wanted->all && wanted->op == ORDER_FLUSH)
 		o.count = due_flush();
-	else if (wanted->all)
-		order_all(&o);
+	else if (wanted->all && !order_all(&o, after, until)) {
+		answer.after = slice_of(after);
+		answer.until = slice_of(until);
+	}
 	wait_until_recorded(&o, 0);
 	answer.count = o.count;
+	answer.looked_at = o.looked_at;
+	answer.total = messages_in_queue();
 	snprintf(why, sizeof(why), "the queue could not be written: %s", strerror(o.error));
 	if (o.error != 0)
 		answer.why = slice_of(why);

@@ -14,6 +14,7 @@
 #include "common/base/arena.h"
 #include "common/ipc/messages.h"
 #include "common/ipc/channel.h"
+#include "common/mail/queue_envelope.h"
 #include "common/queue/store.h"
 #include "common/task/task.h"
 
@@ -32,19 +33,13 @@ extern struct store *store;
 /* Wall clock. What arrived before may have been tried by another process, whatever the store says. */
 extern int64_t queue_opened_us;
 
-/* What the store keeps of an envelope without knowing its meaning. */
-struct envelope {
-	struct slice envid, client_name, client_address, client_port, client_helo, protocol;
-	uint64_t ret;
-};
-extern const struct wire_table envelope_table;
-
 /* What is known of a waiting message beside the store, as long as this process lives. */
 struct memory {
 	int64_t arrival_boot_us; /* its arrival on the clock that nobody sets */
 	bool cleared;		 /* tried alone, and the agent lived */
 	bool flushed;		 /* this round: defer_transports does not count */
 	bool requeue;		 /* an administrator wants it to come in anew */
+	uint32_t sites;		 /* sites_of() its recipients; 0: not known yet */
 };
 
 enum progress { WAITING, SENT, DEFERRED, BOUNCED };
@@ -175,8 +170,26 @@ bool due_now(struct slice id, bool flushed);
 /* All that waits when it is called is due at once; how many that is. Waits. */
 size_t due_flush(void);
 void due_forget(struct slice id);
+/* Messages that wait here and may have a recipient at this site, some at a time. All zero before the first
+ * call; false at the end. Who comes or goes meanwhile may be left out. */
+enum { DUE_PAGE = 32 };
+struct due_page {
+	struct slice ids[DUE_PAGE];
+	size_t count;
+	size_t bucket; /* the next one */
+	char texts[DUE_PAGE][ID_LIMIT + 1];
+	char last[ID_LIMIT + 1]; /* of this bucket, when a page ended in it; "": it starts */
+};
+bool due_next_page(struct due_page *, uint32_t site);
+/* It was read: what is known of it from now on. Nothing, when it waits no more. */
+void due_know_sites(struct slice id, uint32_t sites);
 /* There may be room in the active queue. */
 void due_look(void);
+
+/* sites.c: where messages go, in 32 bits: a message that has not all bits of a site has no recipient there. */
+uint32_t sites_bit(struct slice domain);
+/* Of all domains; never 0. */
+uint32_t sites_of(struct wire_texts addresses);
 
 /* age.c: two clocks must agree before mail is too old. */
 struct age_times {
@@ -227,6 +240,7 @@ void intake_store(struct request *, struct frame *);
 void listing_list(struct request *, struct frame *);
 void orders_order(struct request *, struct frame *);
 void reading_read(struct request *, struct frame *);
+void reading_clients(struct request *, struct frame *);
 /* The queue that Postfix would have it in: "active", "deferred", "hold". */
 const char *listing_queue(const struct store_summary *);
 /* The content at hand is given back. */

@@ -45,18 +45,6 @@ static const struct conf_setting setting_rows[] = {
 	{ 0 },
 };
 
-static const struct wire_member envelope_members[] = {
-	WIRE(struct envelope, 1, envid, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 2, client_name, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 3, client_address, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 4, client_port, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 5, client_helo, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 6, protocol, WIRE_CLEAN, NAME_LIMIT),
-	WIRE(struct envelope, 7, ret, WIRE_OPTIONAL, 2),
-};
-const struct wire_table envelope_table = WIRE_TABLE("envelope", 1, struct envelope,
-    envelope_members, false);
-
 static void report(void *arg, const char *text)
 {
 	(void)arg;
@@ -139,6 +127,7 @@ static const struct handler handlers[] = {
 	{ &table_list, ROLE_BIT(ROLE_SHOWQ), listing_list },
 	{ &table_queue_order, ROLE_BIT(ROLE_FLUSH), orders_order },
 	{ &table_queue_read, ROLE_BIT(ROLE_FLUSH), reading_read },
+	{ &table_queue_clients, ROLE_BIT(ROLE_FLUSH), reading_clients },
 	{ 0 },
 };
 

@@ -98,3 +98,29 @@ void reading_read(struct request *r, struct frame *first)
 		send_rcpts(r, l);
 	store_loaded_free(l);
 }
+
+void reading_clients(struct request *r, struct frame *first)
+{
+	const struct wire_texts ids = ((struct msg_queue_clients *)first->message)->ids;
+	struct store_loaded **loaded = arena_alloc(request_arena(r),
+	    (ids.count + 1) * sizeof(*loaded));
+	struct slice *texts = arena_alloc(request_arena(r), 2 * (ids.count + 1) * sizeof(*texts));
+	struct msg_queue_clients_told answer = { { texts, ids.count },
+		{ texts + ids.count, ids.count } };
+	const char *why;
+
+	store_read_several_wait(ids.items, loaded, ids.count);
+	for (size_t i = 0; i < ids.count; i++) {
+		struct envelope e = { 0 };
+
+		if (loaded[i] == NULL ||
+		    !wire_decode(&envelope_table, loaded[i]->message.envelope, &e, request_arena(r),
+			&why))
+			continue;
+		answer.name.items[i] = e.client_name;
+		answer.address.items[i] = e.client_address;
+	}
+	request_send(r, &table_queue_clients_told, &answer, -1, true, patience());
+	for (size_t i = 0; i < ids.count; i++)
+		store_loaded_free(loaded[i]);
+}

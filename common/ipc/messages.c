@@ -274,16 +274,24 @@ static const struct wire_member admin_line_members[] = {
 };
 static const struct wire_member queue_order_members[] = {
 	WIRE(struct msg_queue_order, 1, op, R, ORDER_EXPIRE_RELEASE),
-	WIRE(struct msg_queue_order, 2, ids, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_order, 2, ids, CLEAN, IDS_PER_ORDER),
 	WIRE(struct msg_queue_order, 3, site, CLEAN, ADDRESS_LIMIT),
 	WIRE(struct msg_queue_order, 4, all, O, 1),
 	WIRE(struct msg_queue_order, 5, queues, CLEAN, 16),
+	WIRE(struct msg_queue_order, 6, most, O, ANY),
+	WIRE(struct msg_queue_order, 7, after, CLEAN, ID_LIMIT),
+	WIRE(struct msg_queue_order, 8, until, CLEAN, ID_LIMIT),
 };
 static const struct wire_member queue_ordered_members[] = {
 	WIRE(struct msg_queue_ordered, 1, count, R, ANY),
-	WIRE(struct msg_queue_ordered, 2, error, O, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_ordered, 2, error, O, IDS_PER_ORDER),
 	WIRE(struct msg_queue_ordered, 3, why, CLEAN, TEXT_LIMIT),
 	WIRE(struct msg_queue_ordered, 4, forbidden, O, 1),
+	WIRE(struct msg_queue_ordered, 5, looked_at, O, ANY),
+	WIRE(struct msg_queue_ordered, 6, total, O, ANY),
+	WIRE(struct msg_queue_ordered, 7, after, CLEAN, ID_LIMIT),
+	WIRE(struct msg_queue_ordered, 8, until, CLEAN, ID_LIMIT),
+	WIRE(struct msg_queue_ordered, 9, not_served, O, 1),
 };
 static const struct wire_member queue_read_members[] = {
 	WIRE(struct msg_queue_read, 1, id, RC, ID_LIMIT),
@@ -310,6 +318,13 @@ static const struct wire_member queue_message_members[] = {
 	WIRE(struct msg_queue_message, 18, envid, CLEAN, NAME_LIMIT),
 	WIRE(struct msg_queue_message, 19, ret, O, 2),
 	WIRE(struct msg_queue_message, 20, rcpt_count, O, ANY),
+};
+static const struct wire_member queue_clients_members[] = {
+	WIRE(struct msg_queue_clients, 1, ids, CLEAN, RCPTS_PER_FRAME),
+};
+static const struct wire_member queue_clients_told_members[] = {
+	WIRE(struct msg_queue_clients_told, 1, name, CLEAN, RCPTS_PER_FRAME),
+	WIRE(struct msg_queue_clients_told, 2, address, CLEAN, RCPTS_PER_FRAME),
 };
 static const struct wire_member queue_rcpts_members[] = {
 	WIRE(struct msg_queue_rcpts, 1, address, CLEAN, RCPTS_PER_FRAME),

@@ -19,6 +19,7 @@ enum {
 	TEXT_LIMIT = 8192,
 	CHUNK_LIMIT = 65536, /* content bytes in one frame */
 	RCPTS_PER_FRAME = 100,
+	IDS_PER_ORDER = 1000,	/* messages that one order names */
 	EXPANSION_LIMIT = 1000, /* addresses that one frame of recipients may become */
 	DNS_ANSWER_LIMIT = 100, /* records of one answer */
 	RECLAIM_LIMIT = 2000	/* deliveries that an agent tells of at once */
@@ -313,9 +314,17 @@ struct msg_queue_order {
 	uint64_t all;
 	/* Of them only what is in these: "incoming", "active", "deferred", "hold"; none: in any. */
 	struct wire_texts queues;
+	/* Of all only some: at most so many (0: any number) behind the id `after`, up to `until` (empty:
+	 * what is the last one now). */
+	uint64_t most;
+	struct slice after, until;
 };
 struct msg_queue_ordered {
 	uint64_t count;		   /* messages that it concerned */
+	uint64_t looked_at, total; /* of all: these, of so many in the queue */
+	struct slice after,
+	    until; /* of some: ask for the next ones with these; after is empty at the end */
+	uint64_t not_served;	   /* 1: refused since fast_flush_domains does not have the site */
 	struct wire_numbers error; /* for each of the ids: 0, or errno (ENOENT: not there) */
 	struct slice why;	   /* not empty: refused as a whole */
 	uint64_t forbidden;	   /* 1: that is why */
@@ -338,6 +347,14 @@ struct msg_queue_message { /* with a read-only descriptor when content is large 
 struct msg_queue_rcpts {
 	struct wire_texts address, original, orcpt, dsn, reason;
 	struct wire_numbers notify, done; /* done: 1: no attempt follows */
+};
+/* From whom these came; at most RCPTS_PER_FRAME. Answered by queue_clients_told: the lists run parallel to
+ * the ids; empty texts for what came from no client or has gone. */
+struct msg_queue_clients {
+	struct wire_texts ids;
+};
+struct msg_queue_clients_told {
+	struct wire_texts name, address;
 };
 /* A line for the log under the tag of a command; answered by a reply. */
 struct msg_log_line {
@@ -472,7 +489,9 @@ struct msg_submit {
 	row(submit, 50, false) \
 	row(agents, 60, false) \
 	row(reclaim, 61, false) \
-	row(reclaimed, 62, false)
+	row(reclaimed, 62, false) \
+	row(queue_clients, 85, false) \
+	row(queue_clients_told, 86, false)
 /* clang-format on */
 #define DECLARE_MESSAGE(name, type, takes_fd) extern const struct wire_table table_##name;
 ALL_MESSAGES(DECLARE_MESSAGE)

@@ -56,7 +56,7 @@ def test_help_explains_each_option_that_the_command_takes(command):
     assert listed <= explained
     name = SECOND_NAMES.get(command, command)
     source = next(TOP.glob("*/" + READ_IN.get(name, f"{name}_main.c"))).read_text()
-    for letters in re.findall(r'getopt\(argc, argv, "\+?([^"]+)"', source):
+    for letters in re.findall(r'getopt(?:_long)?\(argc, argv, "\+?([^"]+)"', source):
         assert set(letters) - {":"} == listed | explained
 
 

@@ -12,24 +12,27 @@
 #include <string.h>
 #include <time.h>
 
-#include "admin/queue_list.h"
+#include "admin/queue_print.h"
 #include "common/base/mem.h"
 #include "common/mail/queue_wire.h"
 
 /* Feeds the bytes in pieces of `step` and returns what was printed, on the heap; NULL when refused. */
-static char *listing(struct slice bytes, enum queue_list_form form, size_t step)
+static char *listing(struct slice bytes, enum queue_form form, size_t step)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
-	struct queue_list l = { .form = form, .out = out };
+	struct queue_print print;
+	struct queue_list l = { .to = &print.sink };
 	int rc = 0;
 
+	queue_print_init(&print, form, out);
 	for (size_t i = 0; i < bytes.len && rc == 0; i += step)
 		rc = queue_list_feed(&l, slice_part(bytes, i, step));
 	if (rc == 0)
 		rc = queue_list_finish(&l);
 	queue_list_clear(&l);
+	queue_print_finish(&print);
 	fclose(out);
 	if (rc == 0)
 		return text;
@@ -129,7 +132,7 @@ static void a_listing_is_mailq_s_to_the_byte(void **state)
 
 	(void)state;
 	for (size_t step = 1; step < 40; step++) {
-		char *text = listing(buf_slice(&bytes), LIST_TEXT, step);
+		char *text = listing(buf_slice(&bytes), QUEUE_TEXT, step);
 
 		assert_non_null(text);
 		assert_string_equal(text, text_of_three);
@@ -141,7 +144,7 @@ static void a_listing_is_mailq_s_to_the_byte(void **state)
 static void a_listing_in_json_is_one_object_for_each_message(void **state)
 {
 	struct buf bytes = queue_of_three();
-	char *text = listing(buf_slice(&bytes), LIST_JSON, 7);
+	char *text = listing(buf_slice(&bytes), QUEUE_JSON, 7);
 
 	(void)state;
 	assert_non_null(text);
@@ -158,10 +161,10 @@ static void an_empty_queue_is_said_to_be_empty(void **state)
 	(void)state;
 	queue_wire_start(&bytes);
 	queue_wire_end(&bytes, false);
-	text = listing(buf_slice(&bytes), LIST_TEXT, 1000);
+	text = listing(buf_slice(&bytes), QUEUE_TEXT, 1000);
 	assert_string_equal(text, "Mail queue is empty\n");
 	free(text);
-	text = listing(buf_slice(&bytes), LIST_JSON, 1000);
+	text = listing(buf_slice(&bytes), QUEUE_JSON, 1000);
 	assert_string_equal(text, "");
 	free(text);
 	buf_clear(&bytes);
@@ -173,7 +176,7 @@ static void a_list_that_ends_early_is_noticed_at_every_byte(void **state)
 
 	(void)state;
 	for (size_t len = 0; len < bytes.len; len++)
-		assert_null(listing(slice_part(buf_slice(&bytes), 0, len), LIST_TEXT, 64));
+		assert_null(listing(slice_part(buf_slice(&bytes), 0, len), QUEUE_TEXT, 64));
 	buf_clear(&bytes);
 }
 
@@ -191,7 +194,7 @@ static void what_is_not_this_protocol_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
-		assert_null(listing(wrong[i], LIST_TEXT, 1000));
+		assert_null(listing(wrong[i], QUEUE_TEXT, 1000));
 }
 
 static void an_endless_name_is_refused(void **state)
@@ -200,7 +203,7 @@ static void an_endless_name_is_refused(void **state)
 
 	(void)state;
 	memset(name, 'n', sizeof(name));
-	assert_null(listing(slice_new(name, sizeof(name)), LIST_TEXT, 100));
+	assert_null(listing(slice_new(name, sizeof(name)), QUEUE_TEXT, 100));
 }
 
 /* What exporters written for Postfix walk through, byte for byte. */
