@@ -397,8 +397,8 @@ static bool set(struct reader *r, const struct attribute *a, void *of, struct sl
 }
 
 /* Lines come in the order of the table, each at most once; `from` is the next that may come. */
-static const struct attribute *find_attribute(const struct attribute *list, size_t count, size_t *from,
-    const char *name)
+static const struct attribute *find_attribute(const struct attribute *list, size_t count,
+    size_t *from, const char *name)
 {
 	for (size_t i = *from; i < count; i++) {
 		if (strcmp(list[i].name, name) == 0) {

@@ -20,8 +20,8 @@ bool message_file_write(FILE *, const struct store_loaded *, const char **why);
 
 /* A file that was read. Small content is in the message; of large content large_size tells the length. */
 struct message_file {
-	struct store_loaded loaded; /* texts are in its arena */
-	uint64_t content_at;	    /* where the content begins in the file */
+	struct store_loaded loaded;	      /* texts are in its arena */
+	uint64_t content_at;		      /* where the content begins in the file */
 	uint8_t digest[SHA256_DIGEST_LENGTH]; /* of the content */
 };
 /* Reads the whole file from its beginning and checks all of it: form, limits, that the content is in the
