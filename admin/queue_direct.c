@@ -57,10 +57,13 @@ void queue_direct_become_owner(struct conf *conf)
 		command_fail(COMMAND_SOFTWARE, "root can't be given up for %s", name);
 }
 
-static void open_store(struct queue_direct *d, int directory)
+static void open_store(struct queue_direct *d, struct conf *conf, int directory)
 {
 	struct store_options options = {
-		.directory = directory, .io = &store_io_posix, .report = report
+		.directory = directory,
+		.io = &store_io_posix,
+		.segment_size = (uint64_t)conf_number(conf, "queue_segment_size"),
+		.report = report,
 	};
 	char *why = NULL;
 
@@ -88,7 +91,7 @@ struct queue_direct *queue_direct_open(struct conf *conf)
 	if (faccessat(queue, "log", F_OK, 0) == -1 && errno == ENOENT)
 		return d;
 	queue_direct_become_owner(conf);
-	open_store(d, queue);
+	open_store(d, conf, queue);
 	return d;
 }
 

@@ -267,6 +267,10 @@ static void content_unreadable(struct delivery *d, int error)
 {
 	struct message *m = d->job->message;
 
+	if (m->is_deleted) {
+		default_outcomes(d->job, "4.3.0", "deleted by an administrator");
+		return;
+	}
 	log_error("%.*s: the content can't be read from the queue: %s", (int)m->id.len, m->id.data,
 	    strerror(error));
 	log_deferred(d, SLICE("4.3.0"), SLICE("queue file read error"));

@@ -23,7 +23,7 @@ struct qmgr_settings {
 	int64_t minimal_backoff_time, maximal_backoff_time, maximal_queue_lifetime,
 	    bounce_queue_lifetime, delay_warning_time, transport_retry_time, service_drain_time,
 	    daemon_timeout;
-	int64_t qmgr_message_active_limit, queue_minfree;
+	int64_t qmgr_message_active_limit, queue_minfree, queue_segment_size;
 	int64_t initial_destination_concurrency, default_process_limit;
 };
 extern struct qmgr_settings settings;
@@ -88,7 +88,7 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	struct message *message;
 	struct destination *destination;
-	bool alone; /* nothing else of its transport runs meanwhile */
+	bool alone; /* of a suspect: nothing else of its transport is started for a while */
 	struct request
 	    *request; /* the agent waits to hear that its outcomes are recorded; or NULL */
 	size_t count;
@@ -117,9 +117,10 @@ struct transport {
 	TAILQ_HEAD(, destination) turns;
 	unsigned busy, limit; /* deliveries at once */
 	unsigned destination_limit, recipient_limit;
-	bool is_deferred; /* defer_transports has it: nothing is tried */
-	bool alone;	  /* a suspect is being tried, or waits for the rest to end */
-	struct job_queue suspects;
+	bool is_deferred;		  /* defer_transports has it: nothing is tried */
+	struct job *alone;		  /* the suspect that is being tried, or NULL */
+	struct job_queue suspects;	  /* they wait for the rest to end */
+	struct task_timer alone_patience; /* runs while there is one of them */
 	deadline dead_until;
 	char *dead_why;
 };

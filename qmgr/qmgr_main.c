@@ -35,6 +35,7 @@ static const struct conf_setting setting_rows[] = {
 	SETTING(transport_retry_time),
 	SETTING(qmgr_message_active_limit),
 	SETTING(queue_minfree),
+	SETTING(queue_segment_size),
 	SETTING(initial_destination_concurrency),
 	SETTING(default_process_limit),
 	SETTING(service_drain_time),
@@ -77,6 +78,7 @@ static void open_store(void)
 {
 	struct store_options options = { .directory = service_queue_directory(),
 		.io = &store_io_posix,
+		.segment_size = (uint64_t)settings.queue_segment_size,
 		.minfree = (uint64_t)settings.queue_minfree,
 		.report = report };
 	char *why = NULL;

@@ -4,7 +4,7 @@
  * deliveries succeed.
  *
  * A message that an agent died with is tried alone: nothing else of its transport runs meanwhile, so
- * that a second death has one cause.
+ * that a second death has one cause. That has a limit, since it may be for a slow server.
  */
 #include "qmgr/qmgr.h"
 
@@ -20,7 +20,7 @@
 #include "common/log/log.h"
 #include "common/service/service.h"
 
-enum { BUCKETS = 4096, PUT_OFF_AT_ONCE = 50, RCPTS_BYTES = 65536 };
+enum { BUCKETS = 4096, PUT_OFF_AT_ONCE = 50, RCPTS_BYTES = 65536, ALONE_SECONDS = 10 };
 
 static LIST_HEAD(, transport) transports = LIST_HEAD_INITIALIZER(transports);
 static LIST_HEAD(, destination) buckets[BUCKETS];
@@ -285,11 +285,18 @@ static void put_off(struct destination *d)
 	d->busy--;
 }
 
-static void start_job(struct transport *t, struct job *job, bool alone)
+static void start_job(struct transport *t, struct job *job)
 {
-	job->alone = t->alone = alone;
 	t->busy++;
 	deliver_start(job);
+}
+
+static void alone_for_too_long(void *arg);
+
+static void begin_patience(struct transport *t)
+{
+	task_timer_set(&t->alone_patience, deadline_after(ALONE_SECONDS * CLOCK_SECOND),
+	    alone_for_too_long, t);
 }
 
 /* One job of the destination starts, or joins those that are tried alone. */
@@ -298,10 +305,14 @@ static void start_next(struct destination *d)
 	struct job *job = take_job(d);
 
 	d->busy++;
-	if (job->message->suspect)
-		TAILQ_INSERT_TAIL(&d->transport->suspects, job, link);
-	else
-		start_job(d->transport, job, false);
+	job->alone = job->message->suspect;
+	if (!job->alone) {
+		start_job(d->transport, job);
+		return;
+	}
+	if (TAILQ_EMPTY(&d->transport->suspects) && d->transport->alone == NULL)
+		begin_patience(d->transport);
+	TAILQ_INSERT_TAIL(&d->transport->suspects, job, link);
 }
 
 /* The next destination whose turn it is and that has something to do. False: nothing can be done now. */
@@ -346,26 +357,54 @@ static void drop_suspect(struct job *job)
 	drop_job(job);
 }
 
-/* The one that is tried next when nothing else runs any more. */
+/* The one that is tried next. */
 static void start_suspect(struct transport *t)
 {
 	struct job *job;
 
-	while ((job = TAILQ_FIRST(&t->suspects)) != NULL && t->busy == 0) {
+	while ((job = TAILQ_FIRST(&t->suspects)) != NULL) {
 		TAILQ_REMOVE(&t->suspects, job, link);
 		if (!is_stopped(job)) {
-			start_job(t, job, true);
+			t->alone = job;
+			begin_patience(t);
+			start_job(t, job);
 			return;
 		}
 		drop_suspect(job);
 	}
 }
 
+/* Others have their turn, and so has the next suspect. Waits. */
+static void go_on(void *arg)
+{
+	struct transport *t = arg;
+
+	t->alone = NULL;
+	if (service_draining() == 0 && !paused) {
+		start_suspect(t);
+		while (t->busy < t->limit && dispatch_one(t))
+			task_yield_if_long();
+	}
+	if (!TAILQ_EMPTY(&t->suspects))
+		begin_patience(t);
+}
+
+/* What kills an agent does so soon. A server that is slow must not stop the whole transport. */
+static void alone_for_too_long(void *arg)
+{
+	struct transport *t = arg;
+
+	if ((t->alone != NULL || !TAILQ_EMPTY(&t->suspects)) &&
+	    task_start("suspects", go_on, t) == NULL)
+		begin_patience(t);
+}
+
 void schedule_dispatch(struct transport *t)
 {
 	while (service_draining() == 0 && !paused) {
-		start_suspect(t);
-		if (t->alone || !TAILQ_EMPTY(&t->suspects) || t->busy >= t->limit ||
+		if (t->busy == 0)
+			start_suspect(t);
+		if (t->alone != NULL || !TAILQ_EMPTY(&t->suspects) || t->busy >= t->limit ||
 		    !dispatch_one(t))
 			return;
 		task_yield_if_long();
@@ -443,8 +482,8 @@ void schedule_delivery_done(struct job *job, bool down, struct slice dsn, struct
 	t->busy--;
 	d->busy--;
 	task_list_wake_all(&idle_waiters);
-	if (job->alone)
-		t->alone = false;
+	if (t->alone == job)
+		t->alone = NULL;
 	if (down)
 		failed(d, dsn, why);
 	else

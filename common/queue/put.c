@@ -10,14 +10,21 @@
 #include "common/base/mem.h"
 #include "common/queue/internal.h"
 
-enum { HOT_LIMIT = 32 << 20 };
+/* What a backlog may hold of the process's memory; what falls out is read from the disk. */
+enum { HOT_LIMIT = 8 << 20 };
+
+/* What the record takes, with the room that its buffer grew ahead. */
+static size_t hot_size(const struct append *a)
+{
+	return sizeof(*a) + a->payload.size;
+}
 
 void hot_drop(struct store *s, struct entry *e)
 {
 	if (e->hot == NULL)
 		return;
 	TAILQ_REMOVE(&s->hot, e->hot, in_hot);
-	s->hot_bytes -= e->hot->payload.len;
+	s->hot_bytes -= hot_size(e->hot);
 	append_free(e->hot);
 	e->hot = NULL;
 }
@@ -30,7 +37,7 @@ static void hot_keep(struct store *s, struct entry *e, struct append *a)
 	e->hot = a;
 	a->owner = e;
 	TAILQ_INSERT_TAIL(&s->hot, a, in_hot);
-	s->hot_bytes += a->payload.len;
+	s->hot_bytes += hot_size(a);
 	while (s->hot_bytes > HOT_LIMIT)
 		hot_drop(s, TAILQ_FIRST(&s->hot)->owner);
 }

@@ -39,14 +39,46 @@ static void copy_finish(struct store *s, struct append *a)
 	append_free(a);
 }
 
-/* Its record is damaged: what is left is saved, and the segment need not wait for it. */
+/* A record that is damaged: what is left of it is saved, by an I/O thread. Until then the message is
+ * in the index and keeps its segment from being freed. */
+struct damage_job {
+	struct job job;
+	struct entry *entry;	/* a reference */
+	struct segment segment; /* as it is now */
+	struct place place;
+};
+
+static void damage_run(struct store *s, struct job *job)
+{
+	struct damage_job *d = (struct damage_job *)job;
+
+	scan_set_aside(s, &d->segment, d->place.offset, d->place.len, d->entry->id);
+}
+
+static void damage_finish(struct store *s, struct job *job)
+{
+	struct damage_job *d = (struct damage_job *)job;
+
+	copy_ended(s, d->entry, 0);
+	if (!d->entry->gone)
+		entry_remove(s, d->entry);
+	entry_unref(d->entry);
+	free(d);
+}
+
+/* The copy under way ends with the job. */
 static void give_up_damaged(struct store *s, struct entry *e)
 {
-	struct segment *seg = segment_find(s, e->message.segment);
+	struct damage_job *d = mem_alloc(sizeof(*d));
 
 	store_report(s, "%s: the record of this message is damaged", e->id);
-	scan_set_aside(s, seg, e->message.offset, e->message.len, e->id);
-	entry_remove(s, e);
+	d->entry = e;
+	entry_ref(e);
+	d->place = e->message;
+	d->segment = *segment_find(s, e->message.segment);
+	d->job.run = damage_run;
+	d->job.finish = damage_finish;
+	job_submit(s, &d->job);
 }
 
 static void copy_read(struct store *s, struct job *job)
@@ -56,9 +88,10 @@ static void copy_read(struct store *s, struct job *job)
 	struct append *a;
 
 	if (e->gone || r->error != 0 || e->version != r->version) {
-		copy_ended(s, e, r->error == EBADMSG ? 0 : r->error);
 		if (!e->gone && r->error == EBADMSG)
 			give_up_damaged(s, e);
+		else
+			copy_ended(s, e, r->error == EBADMSG ? 0 : r->error);
 		read_free(s, r);
 		return;
 	}

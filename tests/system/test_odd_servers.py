@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Servers that break the rules: none of it may lose a message, or make two of one."""
 
+import os
+import signal
 import threading
 
 import pytest
+from conftest import wait_until
 from sink import Session, Sink
 
 
@@ -94,7 +97,7 @@ def test_no_control_byte_comes_through(make_instance):
 class Wait(Session):
     def answer(self, word, command):
         if word == "MAIL":
-            self.sink.proceed.wait(30)
+            self.sink.proceed.wait(50)
         super().answer(word, command)
 
 
@@ -113,3 +116,22 @@ def test_a_server_that_takes_too_long_stops_no_others(make_instance):
         slow.proceed.set()
         instance.wait_log(f"{queue_id}: removed")
         assert (len(slow.messages), len(other.messages)) == (1, 1)
+
+
+def test_a_suspect_with_a_slow_server_stops_no_others_for_long(make_instance):
+    with Sink(session=Wait) as slow, Sink() as other:
+        slow.proceed = threading.Event()
+        instance = make_instance(
+            transport_maps=f"inline:{{ {{slow.example = smtp:[127.0.0.1]:{slow.port}}} }}",
+            default_transport=f"smtp:[127.0.0.1]:{other.port}", minimal_backoff_time="1s", maximal_backoff_time="1s",
+            queue_run_delay="1s").start()
+        ids = [instance.send(to=f"r{n}@slow.example") for n in range(2)]
+        wait_until("both to be under way", lambda: sum("MAIL" in c for c in slow.commands) == 2)
+        os.kill(dict(instance.processes())["smtp"], signal.SIGKILL)
+        instance.wait_log("died with this message in hand", 2)
+        wait_until("one of them again", lambda: sum("MAIL" in c for c in slow.commands) == 3)
+        instance.deliver(to="r@remote.example")
+        slow.proceed.set()
+        for queue_id in ids:
+            instance.wait_log(f"{queue_id}: removed")
+        assert (len(slow.messages), len(other.messages)) == (2, 1)
