@@ -20,12 +20,17 @@
 
 static const char usage[] =
     "gatepost [-c config_dir] queue WORD ...\n"
+    "  verify [DIR]\n"
+    "      read every byte of the queue, or of a copy of one below DIR, and say what is wrong\n"
+    "  dump [--records] [--json | -j] [--content] [--from DIR] [ID...]\n"
+    "      show what the log tells of messages, also of those that are done; with --records each\n"
+    "      record, with --content what a message holds, too\n"
     "  export [--remove] FILE|DIR [ID...]\n"
     "      write messages to files that hold all of them (without ID: every message);\n"
     "      --remove takes them from the queue when their files are durable\n"
     "  import [--remove] FILE|DIR...\n"
     "      read such files into the queue; --remove removes a file when its message is durable\n"
-    "The mail system has to be stopped. Exit status: 0; 1 when a message or\n"
+    "The mail system has to be stopped. Exit status: 0; 1 when damage was found, or a message or\n"
     "file was left where it is; 64 and up as in sysexits.h.\n";
 
 static const char *config_path;
@@ -54,12 +59,54 @@ void queue_check_ids(char **ids)
 			command_usage("a queue id consists of letters and digits");
 }
 
+/* A copy may lie where nothing can be written: to look for a lock is enough there. */
+static void refuse_open_queue(int queue, bool is_copy)
+{
+	int fd = openat(queue, "log/lock", (is_copy ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int rc;
+
+	if (fd == -1 && errno == ENOENT)
+		return;
+	if (fd == -1)
+		command_fail(COMMAND_SOFTWARE, "log/lock of the queue: %s", strerror(errno));
+	rc = fcntl(fd, is_copy ? F_OFD_GETLK : F_OFD_SETLK, &lock);
+	if (rc == -1 || (is_copy && lock.l_type != F_UNLCK))
+		command_fail(COMMAND_TEMPORARY,
+		    "the queue is in use: a queue manager or a command has it open; \"gatepost "
+		    "stop\" first, or name a copy of it");
+}
+
+int queue_open_to_read(const char *path, const char **name)
+{
+	struct conf *conf = path != NULL && geteuid() != 0 ? NULL : queue_conf();
+	int queue;
+
+	if (path == NULL) {
+		queue_needs_stop(conf);
+		if (!command_is_owner(conf))
+			command_fail(COMMAND_NOPERM,
+			    "root and the owner of the instance may read its queue");
+	}
+	*name = mem_strdup(path == NULL ? conf_text(conf, "queue_directory") : path);
+	queue = open(*name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (queue == -1)
+		command_fail(COMMAND_UNAVAILABLE, "%s: %s", *name, strerror(errno));
+	if (conf != NULL)
+		queue_direct_become_owner(conf);
+	conf_free(conf);
+	refuse_open_queue(queue, path != NULL);
+	return queue;
+}
+
 int gatepost_queue(const char *config, int argc, char **argv)
 {
 	static const struct {
 		const char *word;
 		int (*run)(int argc, char **argv);
 	} words[] = {
+		{ "verify", queue_verify },
+		{ "dump", queue_dump },
 		{ "export", queue_export },
 		{ "import", queue_import },
 	};

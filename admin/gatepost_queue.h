@@ -7,9 +7,11 @@
 
 #include "admin/queue_direct.h"
 
-enum { QUEUE_FOUND = 1 }; /* exit status: a message could not be moved */
+enum { QUEUE_FOUND = 1 }; /* exit status: damage was found, or a message could not be moved */
 
 /* The words: argv[0] is the word. Each returns the exit status, or ends the program with a message. */
+int queue_verify(int argc, char **argv);
+int queue_dump(int argc, char **argv);
 int queue_export(int argc, char **argv);
 int queue_import(int argc, char **argv);
 
@@ -17,6 +19,9 @@ int queue_import(int argc, char **argv);
 struct conf *queue_conf(void);
 /* Ends the program with a message while the mail system runs. */
 void queue_needs_stop(struct conf *);
+/* The queue's directory, to be read only: this one; or, with NULL, the configuration's, which then is locked
+ * until the program ends. Nobody has it open. As root, becomes queue_owner. name: how it is called. */
+int queue_open_to_read(const char *path, const char **name);
 /* All arguments are queue ids; ends the program when one is not. */
 void queue_check_ids(char **ids);
 
