@@ -63,6 +63,7 @@ static void open_store(struct queue_direct *d, struct conf *conf, int directory)
 		.directory = directory,
 		.io = &store_io_posix,
 		.segment_size = (uint64_t)conf_number(conf, "queue_segment_size"),
+		.allow_network = conf_bool(conf, "queue_allow_network_filesystem"),
 		.report = report,
 	};
 	char *why = NULL;

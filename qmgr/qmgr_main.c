@@ -41,6 +41,7 @@ static const struct conf_setting setting_rows[] = {
 	SETTING(service_drain_time),
 	SETTING(daemon_timeout),
 	SETTING(defer_transports),
+	SETTING(queue_allow_network_filesystem),
 	{ 0 },
 };
 
@@ -80,6 +81,7 @@ static void open_store(void)
 		.io = &store_io_posix,
 		.segment_size = (uint64_t)settings.queue_segment_size,
 		.minfree = (uint64_t)settings.queue_minfree,
+		.allow_network = settings.queue_allow_network_filesystem,
 		.report = report };
 	char *why = NULL;
 

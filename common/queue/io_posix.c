@@ -5,8 +5,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -137,6 +139,33 @@ static int posix_lock(void *arg, int fd)
 	return -1;
 }
 
+static const char *posix_network(void *arg, int directory)
+{
+	static const struct {
+		unsigned long magic;
+		const char *name;
+	} networks[] = {
+		{ NFS_SUPER_MAGIC, "NFS" },
+		{ SMB_SUPER_MAGIC, "SMB" },
+		{ CIFS_SUPER_MAGIC, "CIFS" },
+		{ SMB2_SUPER_MAGIC, "SMB2" },
+		{ CEPH_SUPER_MAGIC, "Ceph" },
+		{ AFS_SUPER_MAGIC, "AFS" },
+		{ AFS_FS_MAGIC, "AFS" },
+		{ CODA_SUPER_MAGIC, "Coda" },
+		{ V9FS_MAGIC, "9P" },
+	};
+	struct statfs st;
+
+	(void)arg;
+	if (fstatfs(directory, &st) == -1)
+		return NULL;
+	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++)
+		if ((uint32_t)st.f_type == networks[i].magic)
+			return networks[i].name;
+	return NULL;
+}
+
 const struct store_io store_io_posix = {
 	.open = posix_open,
 	.pread = posix_pread,
@@ -153,4 +182,5 @@ const struct store_io store_io_posix = {
 	.drop_cache = posix_drop_cache,
 	.mkdir = posix_mkdir,
 	.lock = posix_lock,
+	.network = posix_network,
 };

@@ -68,6 +68,24 @@ static int open_folder(struct store *s, const char *name)
 	return s->io->open(s->io->arg, s->options.directory, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
+static bool is_disk_local(struct store *s, char **why)
+{
+	const char *network = s->io->network(s->io->arg, s->options.directory);
+
+	if (network == NULL)
+		return true;
+	if (!s->options.allow_network) {
+		*why = mem_printf("it lies on a network file system (%s), where mail can get lost "
+				  "after it was accepted; use a local disk, or set "
+				  "queue_allow_network_filesystem = yes",
+		    network);
+		return false;
+	}
+	store_report(s,
+	    "the queue lies on a network file system (%s): what is accepted may get lost", network);
+	return true;
+}
+
 static bool take_ownership(struct store *s, char **why)
 {
 	s->log_dir = open_folder(s, "log");
@@ -156,7 +174,8 @@ struct store *store_open(const struct store_options *options,
 
 	if (s->segment_size < SEGMENT_SIZE_MIN || s->segment_size >= UINT32_MAX ||
 	    s->segment_size % BLOCK != 0) {
-		*why = mem_printf("bad segment size %llu", (unsigned long long)s->segment_size);
+		*why = mem_printf("a segment can't have %llu bytes: a multiple of %d is wanted",
+		    (unsigned long long)s->segment_size, BLOCK);
 		free(s);
 		return NULL;
 	}
@@ -165,7 +184,7 @@ struct store *store_open(const struct store_options *options,
 		free(s);
 		return NULL;
 	}
-	if (!take_ownership(s, why) || !recover(s, why)) {
+	if (!is_disk_local(s, why) || !take_ownership(s, why) || !recover(s, why)) {
 		free_store(s);
 		return NULL;
 	}

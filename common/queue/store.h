@@ -42,6 +42,8 @@ struct store_io {
 	int (*mkdir)(void *arg, int directory, const char *name, mode_t mode);
 	/* Takes the file for this owner alone until it is closed; -1 with EBUSY when it is taken. */
 	int (*lock)(void *arg, int fd);
+	/* What kind of network the directory is reached by ("NFS"); NULL for a local disk. */
+	const char *(*network)(void *arg, int directory);
 };
 extern const struct store_io store_io_posix;
 
@@ -51,7 +53,10 @@ struct store_options {
 	uint64_t segment_size; /* 0: 64 MiB, at least 32 KiB; can't change while the log lives */
 	uint64_t reserve;      /* bytes of segments set aside for a full disk; 0: 2 segments */
 	uint64_t minfree;      /* queue_minfree: new mail is refused below it */
-	bool no_threads;       /* tests: store_poll does the work of the threads, in order */
+	/* A network file system may say that data is on the disk before it is, and its locks may be
+	 * lost: the store is not opened there, unless it is to promise nothing. */
+	bool allow_network;
+	bool no_threads; /* tests: store_poll does the work of the threads, in order */
 	/* Something to tell an administrator: damage set aside, a failed flush. In the caller's
 	 * thread, from store_open, store_poll or store_close. */
 	void (*report)(void *arg, const char *text);

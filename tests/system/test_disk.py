@@ -144,3 +144,23 @@ def test_a_damaged_record_is_named_and_the_others_are_delivered(make_instance):
     assert sorted(m["Subject"] for m in instance.mbox()) == [f"number {n}" for n in range(6) if n != 2]
     instance.deliver()
     assert not any("killed by signal" in line or "panic" in line for line in instance.lines())
+
+
+def test_segments_have_the_size_that_is_asked_for(make_instance):
+    size = 4 << 20
+    instance = make_instance(queue_segment_size=str(size)).start()
+    for _ in range(3):
+        assert refusal(instance, 60000) is None
+    instance.deliver()
+    log = instance.dir / "queue" / "log"
+    wait_until("spare segments", lambda: len(list(log.glob("0*"))) >= 3)
+    assert {file.stat().st_size for file in log.glob("0*")} == {size}
+    instance.stop()
+    for wrong, why in ((str(2 * size), "a segment of another size"), (str(size + 1), "a multiple of 4096")):
+        instance.configure(queue_segment_size=wrong)
+        instance.gatepost("start", check=False)
+        instance.wait_log(f"qmgr.*fatal: the queue can't be opened: .*{why}")
+        instance.stop()
+    instance.configure(queue_segment_size=str(size))
+    instance.start()
+    instance.deliver()

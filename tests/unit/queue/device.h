@@ -50,6 +50,7 @@ struct device {
 	bool lie_flush, lie_flush_late, lie_directory;
 	int late;  /* file whose flush is still to be done */
 	bool dead; /* nothing has an effect any more */
+	const char *network;
 
 	/* Called before each change. */
 	void (*before)(void *arg, const char *op);
@@ -375,6 +376,12 @@ static int dev_lock(void *arg, int fd)
 	return 0;
 }
 
+static const char *dev_network(void *arg, int directory)
+{
+	(void)directory;
+	return ((struct device *)arg)->network;
+}
+
 static struct device *device_new(uint64_t seed)
 {
 	struct device *d = mem_alloc(sizeof(*d));
@@ -398,6 +405,7 @@ static struct device *device_new(uint64_t seed)
 		.drop_cache = dev_drop_cache,
 		.mkdir = dev_mkdir,
 		.lock = dev_lock,
+		.network = dev_network,
 	};
 	return d;
 }

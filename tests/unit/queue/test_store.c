@@ -24,6 +24,7 @@ struct bench {
 	struct device *device;
 	struct store *store;
 	struct buf reports;
+	bool allow_network;
 	int answers, error; /* callbacks so far; what the last one said */
 	int visited, refused;
 	struct store_loaded *loaded;
@@ -80,6 +81,7 @@ static struct store *try_open(struct bench *b, char **why)
 		.io = &b->device->io,
 		.segment_size = SEGMENT,
 		.no_threads = true,
+		.allow_network = b->allow_network,
 		.report = on_report,
 		.arg = b,
 	};
@@ -1055,6 +1057,24 @@ static void damage_found_while_copying_is_set_aside(void **state)
 	assert_true(is_there(b, "OLDER"));
 }
 
+static void a_network_file_system_is_refused_unless_it_is_asked_for(void **state)
+{
+	struct bench *b = *state;
+	unsigned long changes;
+	char *why = NULL;
+
+	store_close(b->store);
+	b->device->network = "NFS";
+	changes = b->device->changes;
+	assert_null(try_open(b, &why));
+	assert_non_null(strstr(why, "network file system (NFS)"));
+	free(why);
+	assert_int_equal(b->device->changes, changes);
+	b->allow_network = true;
+	assert_non_null(try_open(b, &why));
+	assert_non_null(strstr(b->reports.data, "(NFS): what is accepted may get lost"));
+}
+
 static void many_outcomes_of_a_message_are_folded(void **state)
 {
 	struct bench *b = *state;
@@ -1297,6 +1317,7 @@ int main(void)
 		WITH_STORE(content_that_looks_like_a_record_is_content),
 		WITH_STORE(damage_found_while_copying_is_set_aside),
 		WITH_STORE(many_outcomes_of_a_message_are_folded),
+		WITH_STORE(a_network_file_system_is_refused_unless_it_is_asked_for),
 		cmocka_unit_test(threads_keep_what_they_promise_on_real_files),
 		cmocka_unit_test(reports_and_owed_records_come_from_threads_in_order),
 	};
