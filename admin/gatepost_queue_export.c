@@ -158,9 +158,10 @@ static bool export_loaded(const char *id, const struct store_loaded *l)
 	if (is_written(temporary, l, &why) &&
 	    renameat(export.directory, temporary, export.directory, final) == 0)
 		return true;
-	/* Any other reason than the rename's stands in why. */
-	all = mem_printf("%s/%s: %s", export.directory_name, final,
-	    why == NULL ? strerror(errno) : why);
+	if (why == NULL)
+		why = strerror(errno); /* of the rename */
+	all = mem_printf("%s/%s: %s; who writes is queue_owner, %s", export.directory_name, final,
+	    why, conf_text(export.conf, "queue_owner"));
 	unlinkat(export.directory, temporary, 0);
 	cant(id, all);
 	free(all);

@@ -4,17 +4,16 @@
 import hashlib
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
-import signal
-import smtplib
 import subprocess
-import time
+import tempfile
 
 import pytest
 
-from conftest import BIN, USER, run, wait_until
+from conftest import BIN, USER, Instance, run
 from sink import Sink
 
 LATER = "inline:{ {later.example = retry:4.3.0 try later} }"
@@ -57,6 +56,14 @@ def wait_deferred(instance, *ids):
         instance.wait_log(f"{queue_id}: to=<[^>]*@later.example>.*status=deferred")
 
 
+@pytest.fixture
+def place(workspace):
+    """Where queue_owner may write."""
+    path = workspace / "place"
+    path.mkdir()
+    return for_queue_owner(path)
+
+
 def for_queue_owner(path):
     """What an administrator does with files that came from elsewhere."""
     if os.geteuid() == 0:
@@ -73,7 +80,7 @@ BODIES = {
     "eight bit": b"\xff\xfe na\xc3\xafve\r\n",
     "dots": b".\r\n..\r\n.a\r\n\r\n.\r\n",
     "like the form": b"sha256 64:" + b"0" * 64 + b"\r\nrecipient 3:a@b\r\ncontent 0:\r\n",
-    "large": b".line of a large message\r\n" * 200_000,
+    "large": b".line of a large message\r\n" * 60_000,
 }
 
 
@@ -142,18 +149,18 @@ def queue_of(make_instance, count, name="instance", body=b"body\r\n", **settings
     return instance, ids
 
 
-def test_a_taken_id_is_told_and_a_second_import_finds_the_message(make_instance, workspace):
+def test_a_taken_id_is_told_and_a_second_import_finds_the_message(make_instance, place):
     instance, (first, second) = queue_of(make_instance, 2)
-    ok(instance, "export", "--remove", workspace / "one.message", first)
-    data = (workspace / "one.message").read_bytes().rpartition(b"sha256 64:")[0]
+    ok(instance, "export", "--remove", place / "one.message", first)
+    data = (place / "one.message").read_bytes().rpartition(b"sha256 64:")[0]
     data = data.replace(f"id {len(first)}:{first}\n".encode(), f"id {len(second)}:{second}\n".encode())
-    seal(workspace / "one.message", data)
+    seal(place / "one.message", data)
     told = re.fullmatch(rf"{second}: imported as (\S+), as its own id is another message's\n",
-                        ok(instance, "import", workspace / "one.message").stdout)
-    again = ok(instance, "import", workspace / "one.message").stdout
+                        ok(instance, "import", place / "one.message").stdout)
+    again = ok(instance, "import", place / "one.message").stdout
     assert f"{second}: is there already, as {told[1]}" in again
-    ok(instance, "export", "--remove", workspace / "two.message", second)
-    assert f"is there already, as {told[1]}" in ok(instance, "import", workspace / "one.message").stdout
+    ok(instance, "export", "--remove", place / "two.message", second)
+    assert f"is there already, as {told[1]}" in ok(instance, "import", place / "one.message").stdout
     assert set(messages(instance)) == {told[1]}
 
 
@@ -166,7 +173,7 @@ def seal(path, data):
 def test_a_bad_file_is_refused_with_its_reason_and_the_others_are_taken(make_instance, workspace):
     instance, (queue_id,) = queue_of(make_instance, 1)
     files = workspace / "files"
-    ok(instance, "export", "--remove", files, )
+    ok(instance, "export", "--remove", files)
     good = (files / f"{queue_id}.message").read_bytes()
     body = good.rpartition(b"sha256 64:")[0]
     size = len(body.partition(b"content ")[2].partition(b":")[2]) - 1
@@ -210,18 +217,18 @@ def test_a_bad_file_is_refused_with_its_reason_and_the_others_are_taken(make_ins
     assert set(messages(instance)) == {queue_id}
 
 
-def test_export_writes_over_nothing_that_is_not_the_message(make_instance, workspace):
+def test_export_writes_over_nothing_that_is_not_the_message(make_instance, place):
     instance, (queue_id,) = queue_of(make_instance, 1)
-    path = workspace / "file"
+    path = place / "file"
     ok(instance, "export", path, queue_id)
     ok(instance, "export", path, queue_id)
     path.write_text("precious")
     done = tool(instance, "export", "--remove", path, queue_id)
     assert done.returncode == 1 and "is no file of this message" in done.stderr
     assert path.read_text() == "precious" and set(messages(instance)) == {queue_id}
-    done = tool(instance, "export", workspace / "dir", queue_id, "4jZbDD4r9Lz400")
+    done = tool(instance, "export", place / "dir", queue_id, "4jZbDD4r9Lz400")
     assert done.returncode == 1 and "4jZbDD4r9Lz400: not exported: no such message" in done.stderr
-    assert [p.name for p in (workspace / "dir").iterdir()] == [f"{queue_id}.message"]
+    assert [p.name for p in (place / "dir").iterdir()] == [f"{queue_id}.message"]
 
 
 def is_whole(path):
@@ -237,18 +244,16 @@ def interrupted(instance, delay, *arguments):
         assert command.wait(delay) == 0
         return True
     except subprocess.TimeoutExpired:
-        command.send_signal(signal.SIGKILL)
+        command.kill()
         command.wait()
         return False
 
 
 def test_a_killed_move_loses_nothing_and_is_completed_by_a_second_run(make_instance, workspace):
-    instance, ids = queue_of(make_instance, 60)
-    large = {ids[i] for i in range(0)}
-    assert not large
+    instance, ids = queue_of(make_instance, 40)
     chance = random.Random(7)
     files = workspace / "files"
-    for round_ in range(8):
+    for round_ in range(3):
         for word in ("export", "import"):
             for _ in range(20):
                 done = interrupted(instance, chance.uniform(0.02, 0.35), word, "--remove", files)
@@ -269,15 +274,11 @@ def test_a_killed_move_loses_nothing_and_is_completed_by_a_second_run(make_insta
 # --- damage ------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
-def damaged(tmp_path_factory):
+def damaged():
     """What the cases begin with: two segments of records, one large file."""
-    import conftest
-    import pathlib
-    import tempfile
-
     base = pathlib.Path(tempfile.mkdtemp(prefix="gatepost-test-"))
     base.chmod(0o755)
-    instance = conftest.Instance(base / "instance", **SMALL).start()
+    instance = Instance(base / "instance", **SMALL).start()
     large = send_bytes(instance, b"large line\r\n" * 20_000, ["l@later.example"])
     ids = [send_bytes(instance, b"x" * 76 + b"\r\n" + b"middle size line\r\n" * 3400, ["u@later.example"])
            for _ in range(80)]
@@ -306,13 +307,15 @@ def segment_file(queue, number):
 
 
 def first(all_records, kind, after=0):
-    return next(r for r in all_records if r["record"] == kind and r["offset"] > after and r["segment"] == 1)
+    return next(r for r in all_records if r["record"] == kind and r["offset"] > after and r["segment"] == 1
+                and (kind != "STATUS" or "reason" in r))
 
 
 def in_record(kind, at):
     def damage(queue, large, all_records):
         r = first(all_records, kind, 100_000)
-        flip(segment_file(queue, 1), r["offset"] + at(r))
+        file = segment_file(queue, 1)
+        flip(file, r["offset"] + (at if isinstance(at, int) else file.read_bytes()[r["offset"]:].index(at)))
         return r
     return damage
 
@@ -361,11 +364,11 @@ DAMAGE = {
     "second header": (header(1), 1, "^damage: log/.*: at 4096, 4096 bytes: one copy of its header is damaged"),
     "both headers": (header(0, 1), 1, "both copies of its header are damaged.*segment 1 is missing|"
                      "segment 1 is missing.*both copies|both copies of its header"),
-    "frame of a record": (in_record("ATTEMPT", lambda r: 17), 1, r"at {offset}, \d+ bytes: damaged records; "),
-    "a record": (in_record("STATUS", lambda r: r["length"] - 20), 1,
-                 "at {offset}, {length} bytes: message {id}: damaged STATUS record; "),
-    "content": (in_record("MESSAGE", lambda r: r["length"] - 2000), 1,
-                "at {offset}, {length} bytes: message {id}: damaged MESSAGE record; "),
+    "frame of a record": (in_record("ATTEMPT", 17), 1, r"at {offset}, \d+ bytes: damaged records; "),
+    "a record": (in_record("STATUS", b"try later"), 1,
+                 r"at {offset}, \d+ bytes: message {id}: damaged STATUS record; "),
+    "content": (in_record("MESSAGE", b"middle size"), 1,
+                r"at {offset}, \d+ bytes: message {id}: damaged MESSAGE record; "),
     "truncated": (truncate, 1, "at 2097152, 2097152 bytes: the file is cut short"),
     "missing": (remove_segment, 1, "segment 1 is missing"),
     "large missing": (change_large(os.unlink), 1, "large/{large}: at 0, .* message {large}: the content is missing"),
@@ -382,7 +385,7 @@ def digest_of(queue):
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_verify_finds_damage_and_changes_nothing(damaged, tmp_path_factory, workspace, name):
+def test_verify_finds_damage_and_changes_nothing(damaged, workspace, name):
     instance, large = damaged
     damage, status, said = DAMAGE[name]
     queue = workspace / "copy"
@@ -435,6 +438,6 @@ WRONG = [[], ["nothing"], ["verify", "a", "b"], ["verify", "-x"], ["dump", "../x
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
-def test_a_wrong_command_line_is_refused(make_instance, words):
+def test_a_wrong_command_line_is_refused(words):
     done = run("gatepost", "-c", "/nowhere", "queue", *words, check=False)
     assert done.returncode == 64 and "usage: gatepost" in done.stderr
