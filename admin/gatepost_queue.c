@@ -77,7 +77,7 @@ static void refuse_open_queue(int queue, bool is_copy)
 		    "stop\" first, or name a copy of it");
 }
 
-int queue_open_to_read(const char *path, const char **name)
+int queue_open_to_read(const char *path, char **name)
 {
 	struct conf *conf = path != NULL && geteuid() != 0 ? NULL : queue_conf();
 	int queue;

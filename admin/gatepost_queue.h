@@ -20,8 +20,8 @@ struct conf *queue_conf(void);
 /* Ends the program with a message while the mail system runs. */
 void queue_needs_stop(struct conf *);
 /* The queue's directory, to be read only: this one; or, with NULL, the configuration's, which then is locked
- * until the program ends. Nobody has it open. As root, becomes queue_owner. name: how it is called. */
-int queue_open_to_read(const char *path, const char **name);
+ * until the program ends. Nobody has it open. As root, becomes queue_owner. name: how it is called, on the heap. */
+int queue_open_to_read(const char *path, char **name);
 /* All arguments are queue ids; ends the program when one is not. */
 void queue_check_ids(char **ids);
 

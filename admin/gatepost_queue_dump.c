@@ -9,12 +9,14 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "admin/command.h"
 #include "admin/gatepost_queue.h"
 #include "admin/json.h"
 #include "admin/queue_history.h"
+#include "common/base/text.h"
 
 static struct {
 	struct inspect in;
@@ -181,8 +183,16 @@ static void put_message(const struct history_message *m)
 {
 	static const char *const fates[] = { "queued", "done", "removed" };
 	uint64_t count[STATE_COUNT] = { 0 };
+	char id[sizeof(m->id)];
 
-	printf(dump.json ? "{\"id\": \"%s\", \"message\": \"%s\"" : "%s %s", m->id, fates[m->fate]);
+	snprintf(id, sizeof(id), "%s", m->id);
+	text_neuter(id, strlen(id));
+	if (dump.json) {
+		json_member(stdout, "{", "id", slice_of(id));
+		json_member(stdout, ", ", "message", slice_of(fates[m->fate]));
+	} else {
+		printf("%s %s", id, fates[m->fate]);
+	}
 	put_name("arrival_us");
 	put_time(m->arrival_us);
 	put_name("size");
@@ -218,8 +228,9 @@ int queue_dump(int argc, char **argv)
 		{ "from", required_argument, NULL, 'f' },
 		{ 0 },
 	};
-	const char *from = NULL, *name;
+	const char *from = NULL;
 	struct history_message *m;
+	char *name;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+j", options, NULL)) != -1) {
@@ -237,6 +248,7 @@ int queue_dump(int argc, char **argv)
 	dump.in.record = on_record;
 	if (inspect_log(&dump.in) == -1)
 		command_fail(COMMAND_UNAVAILABLE, "%s/log: %s", name, strerror(errno));
+	free(name);
 	history_settle(&dump.history, dump.in.oldest);
 	RB_FOREACH(m, history_tree, &dump.history.messages)
 		put_message(m);

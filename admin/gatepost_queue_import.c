@@ -32,7 +32,7 @@ enum { PIECE = 64 << 10, OTHER_IDS = 100 };
 struct source {
 	int directory;
 	const char *path; /* of the directory */
-	const char *file; /* NULL: all */
+	char *file;	  /* NULL: all; on the heap */
 };
 
 static struct {
@@ -285,9 +285,12 @@ static struct source open_source(char *path)
 {
 	struct source s = { .directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 		.path = path };
+	char *copy;
 
 	if (s.directory == -1 && errno == ENOTDIR) {
-		s.file = mem_strdup(basename(mem_strdup(path)));
+		copy = mem_strdup(path);
+		s.file = mem_strdup(basename(copy));
+		free(copy);
 		s.path = dirname(path);
 		s.directory = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
@@ -336,8 +339,10 @@ int queue_import(int argc, char **argv)
 	if (queue_direct_store(import.queue) == NULL)
 		command_fail(COMMAND_UNAVAILABLE,
 		    "there is no queue yet: start and stop the mail system once");
-	for (int i = optind; i < argc; i++)
+	for (int i = optind; i < argc; i++) {
 		import_source(&sources[i]);
+		free(sources[i].file);
+	}
 	queue_direct_close(import.queue);
 	free(sources);
 	tell_total();

@@ -74,6 +74,7 @@ static void on_record(void *arg, const struct inspect_record *r)
 	f->advice = "look at it with gatepost queue dump --records ID";
 	/* The id comes first in each record that a message has. */
 	snprintf(f->id, sizeof(f->id), "%.*s", (int)id->len, id->data);
+	text_neuter(f->id, strlen(f->id));
 }
 _Static_assert(offsetof(struct record_message, put.id) == 0 &&
 	offsetof(struct record_status, id) == 0 && offsetof(struct record_note, id) == 0,
@@ -309,7 +310,7 @@ static void show_all(const char *name)
 int queue_verify(int argc, char **argv)
 {
 	static const struct option options[] = { { 0 } };
-	const char *name;
+	char *name;
 
 	if (getopt_long(argc, argv, "+", options, NULL) != -1 || argc - optind > 1)
 		command_usage(NULL);
@@ -323,6 +324,7 @@ int queue_verify(int argc, char **argv)
 	check_large_files();
 	end_progress();
 	show_all(name);
+	free(name);
 	history_clear(&verify.history);
 	inspect_clear(&verify.in);
 	if (fflush(stdout) != 0)
