@@ -88,6 +88,7 @@ static void usage(FILE *out)
 	    "  flush            try all deferred mail now\n"
 	    "  check            say what is wrong with the configuration\n"
 	    "  status           processes, and what protects them\n"
+	    "  queue WORD ...   look into a stopped queue, move its mail (see queue --help)\n"
 	    "  init DIR [--port N]  make a private instance below DIR\n"
 	    "  -c DIR           the directory of main.cf (default $MAIL_CONFIG or %s)\n",
 	    name, conf_default_path());
@@ -341,6 +342,11 @@ static int status(int argc, char **argv)
 	return ask_master("status", &queue);
 }
 
+static int queue(int argc, char **argv)
+{
+	return gatepost_queue(config_path, argc, argv);
+}
+
 static const struct {
 	const char *word;
 	int (*run)(int argc, char **argv);
@@ -354,6 +360,7 @@ static const struct {
 	{ "flush", flush, false },
 	{ "check", check, false },
 	{ "status", status, false },
+	{ "queue", queue, true },
 	{ "init", gatepost_init, true },
 };
 
@@ -381,7 +388,9 @@ int main(int argc, char **argv)
 		}
 		config_path = optarg;
 	}
-	if (optind < argc && strcmp(argv[optind], "init") != 0) {
+	/* These find out by themselves whether they need it. */
+	if (optind < argc && strcmp(argv[optind], "init") != 0 &&
+	    strcmp(argv[optind], "queue") != 0) {
 		/* Services change their directory; they need the whole name. */
 		char *whole = realpath(config_path, NULL);
 

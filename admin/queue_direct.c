@@ -43,7 +43,7 @@ static void report(void *arg, const char *text)
 }
 
 /* Nothing of the queue was read yet. */
-static void become_queue_owner(struct conf *conf)
+void queue_direct_become_owner(struct conf *conf)
 {
 	const char *name = conf_text(conf, "queue_owner");
 	struct passwd *pw = getpwnam(name);
@@ -92,7 +92,7 @@ struct queue_direct *queue_direct_open(struct conf *conf)
 		    "queue then");
 	if (faccessat(queue, "log", F_OK, 0) == -1 && errno == ENOENT)
 		return d;
-	become_queue_owner(conf);
+	queue_direct_become_owner(conf);
 	open_store(d, conf, queue);
 	return d;
 }
@@ -143,8 +143,7 @@ static void has_read(void *arg, struct store_loaded *l, int error)
 	d->has_read = true;
 }
 
-/* NULL with errno. */
-static struct store_loaded *read_message(struct queue_direct *d, struct slice id, bool content)
+struct store_loaded *queue_direct_load(struct queue_direct *d, struct slice id, bool content)
 {
 	struct store_loaded *l;
 
@@ -157,6 +156,38 @@ static struct store_loaded *read_message(struct queue_direct *d, struct slice id
 	l = d->loaded;
 	d->loaded = NULL;
 	return l;
+}
+
+/* --- the store itself ----------------------------------------------------------------------------- */
+
+struct store *queue_direct_store(struct queue_direct *d)
+{
+	return d->store;
+}
+
+int queue_direct_put(struct queue_direct *d, const struct store_loaded *l)
+{
+	int error;
+
+	wait_until_recorded(d, 0);
+	d->pending++;
+	store_put_loaded(d->store, l, recorded, d);
+	while (d->pending > 0)
+		poll_store(d);
+	error = d->error;
+	d->error = 0;
+	return error;
+}
+
+void queue_direct_delete(struct queue_direct *d, struct slice id)
+{
+	d->pending++;
+	store_delete(d->store, id, recorded, d);
+}
+
+void queue_direct_settle(struct queue_direct *d)
+{
+	wait_until_recorded(d, 0);
 }
 
 /* --- orders --------------------------------------------------------------------------------------- */
@@ -313,7 +344,7 @@ bool queue_direct_read(struct queue_direct *d, struct slice id, const struct que
 
 	errno = ENOENT;
 	if (d->store != NULL && store_summary(d->store, id, &s))
-		l = read_message(d, id, true);
+		l = queue_direct_load(d, id, true);
 	if (l == NULL) {
 		*why = strerror(errno);
 		return false;
@@ -444,7 +475,7 @@ void queue_direct_clients(struct queue_direct *d, const struct slice *ids, size_
     struct slice *name, struct slice *address, struct arena *arena)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct store_loaded *l = read_message(d, ids[i], false);
+		struct store_loaded *l = queue_direct_load(d, ids[i], false);
 		struct envelope e = { 0 };
 
 		if (l != NULL)

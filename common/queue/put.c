@@ -78,13 +78,13 @@ bool record_message_is_sound(const struct record_message *m)
 	    (m->put.content.len == 0 || m->put.large_size == 0);
 }
 
-void store_put(struct store *s, const struct store_message *put, store_done *done, void *arg)
+static void put_record(struct store *s, const struct record_message *m, store_done *done, void *arg)
 {
-	struct record_message m = { .put = *put };
+	const struct store_message *put = &m->put;
 	char name[LARGE_NAME];
 	struct append *a;
 
-	if (!record_message_is_sound(&m) || (put->large_size > 0 && !large_name(name, put->id))) {
+	if (!record_message_is_sound(m) || (put->large_size > 0 && !large_name(name, put->id))) {
 		log_answer(s, done, arg, EINVAL);
 		return;
 	}
@@ -93,12 +93,12 @@ void store_put(struct store *s, const struct store_message *put, store_done *don
 		return;
 	}
 	a = append_new(RECORD_MESSAGE, NULL);
-	if (!append_encode(a, &record_message_table, &m)) {
+	if (!append_encode(a, &record_message_table, m)) {
 		append_free(a);
 		log_answer(s, done, arg, EINVAL);
 		return;
 	}
-	a->entry = entry_add(s, &m);
+	a->entry = entry_add(s, m);
 	a->entry->arriving = true;
 	entry_ref(a->entry);
 	a->urgent = a->owed = false;
@@ -109,4 +109,34 @@ void store_put(struct store *s, const struct store_message *put, store_done *don
 		large_put(s, a);
 	else
 		log_submit(s, a);
+}
+
+void store_put(struct store *s, const struct store_message *put, store_done *done, void *arg)
+{
+	struct record_message m = { .put = *put };
+
+	put_record(s, &m, done, arg);
+}
+
+void store_put_loaded(struct store *s, const struct store_loaded *l, store_done *done, void *arg)
+{
+	size_t count = l->message.address.count;
+	struct record_message m = {
+		.put = l->message,
+		.dsn = { l->dsn, count },
+		.reason = { l->reason, count },
+		.due_us = l->due_us,
+		.attempts = l->attempts,
+		.deaths = l->deaths,
+		.open_attempts = l->in_doubt,
+		.held = l->held,
+		.marks = l->marks,
+	};
+
+	m.state.items = mem_alloc_array(count + 1, sizeof(*m.state.items));
+	m.state.count = count;
+	for (size_t i = 0; i < count; i++)
+		m.state.items[i] = l->state[i];
+	put_record(s, &m, done, arg);
+	free(m.state.items);
 }

@@ -163,6 +163,9 @@ struct store_loaded {
 typedef void store_read_done(void *arg, struct store_loaded *, int error);
 void store_read(struct store *, struct slice id, bool with_content, store_read_done *, void *arg);
 void store_loaded_free(struct store_loaded *);
+/* As store_put, but with the state that it has here: a message that comes from another queue. Which
+ * descriptor it has makes no difference. */
+void store_put_loaded(struct store *, const struct store_loaded *, store_done *, void *arg);
 
 bool store_summary(struct store *, struct slice id, struct store_summary *);
 /* The next message after this id in the order of ids (empty: the first). False at the end. */
