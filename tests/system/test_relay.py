@@ -190,8 +190,9 @@ class RefuseSome(Session):
 def test_each_recipient_has_its_own_answer(relay):
     with Sink(session=RefuseSome) as sink:
         instance = relay(sink)
-        queue_id = instance.send(to=["yes@remote.example", "no@remote.example", "later@remote.example",
-                                     "too@remote.example"])
+        # From nobody, so that no notice goes over the same connection.
+        queue_id = instance.send(sender="", to=["yes@remote.example", "no@remote.example", "later@remote.example",
+                                                "too@remote.example"])
         instance.wait_log(rf"{queue_id}: to=<no@remote.example>, relay=127.0.0.1.*, dsn=5.1.1, status=bounced \(host "
                           r"127.0.0.1\[127.0.0.1\] said: 550-5.1.1 nobody 550 5.1.1 here "
                           r"\(in reply to RCPT TO command\)\)")
@@ -200,7 +201,7 @@ def test_each_recipient_has_its_own_answer(relay):
         instance.wait_log(rf"{queue_id}: to=<(yes|too)@remote.example>.*status=sent", 2)
         assert len(sink.messages) == 1 and len(sink.messages[0][1]) == 2
         # Also over the connection that is open now.
-        queue_id = instance.send(to=["yes@remote.example", "no@remote.example"])
+        queue_id = instance.send(sender="", to=["yes@remote.example", "no@remote.example"])
         instance.wait_log(rf"{queue_id}: to=<no@.*conn_use=2,.*bounced")
         instance.wait_log(rf"{queue_id}: to=<yes@.*conn_use=2,.*sent")
         assert sink.connections == 1
