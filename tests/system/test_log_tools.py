@@ -108,6 +108,8 @@ def count_notices(instance, ledger):
     """Notices are messages of the server's own: pflogsumm sees them arrive, not come."""
     if not (BIN / "bounce").exists():
         return
+    for queue_id in {queue_id for queue_id, _, status in ledger.ids if status == "bounced"}:
+        instance.wait_log(rf"{queue_id}: (sender non-delivery notification:|undeliverable message without a sender)")
     waiting = {queue_id for queue_id, _, status in ledger.ids if status == "deferred"}
     wait_until("the end of all else", lambda: waiting == set(re.findall(
         r'"queue_id": ?"(\w+)"', run("postqueue", "-c", instance.etc, "-j").stdout)))
