@@ -171,6 +171,8 @@ static void leave_segment(struct store *s)
 
 	if (seg != NULL && seg->end > SEGMENT_DATA)
 		s->previous = (struct segment_end){ seg->number, seg->end };
+	if (seg != NULL)
+		directory_write(s, seg);
 	s->current = NULL;
 }
 
@@ -220,8 +222,10 @@ static int write_batch(struct store *s, struct append_list *batch)
 		uint64_t offset = seg->end + s->out.len;
 
 		frame_put(seg, offset, &f, a->payload.data, &s->out);
-		a->place = (struct place){ seg->number, (uint32_t)offset,
-			(uint32_t)frame_size(f.len) };
+		a->place = (struct place){ .segment = seg->number,
+			.offset = (uint32_t)offset,
+			.len = (uint32_t)frame_size(f.len) };
+		directory_collect(s, seg, a->type, &a->place, buf_slice(&a->payload));
 	}
 	padding = -s->out.len & (BLOCK - 1);
 	memset(buf_reserve(&s->out, padding), 0, padding);

@@ -16,7 +16,7 @@ static const struct wire_member message_members[] = {
 	WIRE(struct record_message, 7, put.original, WIRE_OPTIONAL, RECORD_RCPT_LIMIT),
 	WIRE(struct record_message, 8, put.orcpt, WIRE_OPTIONAL, RECORD_RCPT_LIMIT),
 	WIRE(struct record_message, 9, put.notify, WIRE_OPTIONAL, RECORD_RCPT_LIMIT),
-	WIRE(struct record_message, 10, put.content, WIRE_OPTIONAL, RECORD_CONTENT_LIMIT),
+	WIRE(struct record_message, RECORD_CONTENT_TAG, put.content, WIRE_OPTIONAL, RECORD_CONTENT_LIMIT),
 	WIRE(struct record_message, 11, put.large_size, WIRE_OPTIONAL, INT64_MAX),
 	WIRE(struct record_message, 13, state, WIRE_OPTIONAL, STATE_LIMIT),
 	WIRE(struct record_message, 14, dsn, WIRE_OPTIONAL, STATE_LIMIT),

@@ -40,13 +40,26 @@ void job_submit(struct store *s, struct job *job)
 		work_wake(s);
 }
 
-static void run_job(struct store *s, struct job *job)
+static void job_ended(struct store *s, struct job *job)
 {
-	job->run(s, job);
 	pthread_mutex_lock(&s->lock);
 	STAILQ_INSERT_TAIL(&s->jobs_finished, job, link);
 	pthread_mutex_unlock(&s->lock);
 	work_wake(s);
+}
+
+void job_answer(struct store *s, struct job *job)
+{
+	pthread_mutex_lock(&s->lock);
+	s->jobs_open++;
+	pthread_mutex_unlock(&s->lock);
+	job_ended(s, job);
+}
+
+static void run_job(struct store *s, struct job *job)
+{
+	job->run(s, job);
+	job_ended(s, job);
 }
 
 static struct job *take_job(struct store *s)
