@@ -67,7 +67,8 @@ void directory_drop(struct segment *seg)
 }
 
 /* The payload in front of the content and behind it; the content's length. */
-static uint32_t leave_out_content(enum record_type type, struct slice payload, struct slice parts[2])
+static uint32_t leave_out_content(enum record_type type, struct slice payload,
+    struct slice parts[2])
 {
 	struct slice content;
 
@@ -194,6 +195,41 @@ void directory_write(struct store *s, struct segment *seg)
 	job_submit(s, &d->job);
 }
 
+/* --- no trust any more --------------------------------------------------------------------------- */
+
+struct distrust_job {
+	struct job job;
+	int fd;
+};
+
+static void distrust_run(struct store *s, struct job *job)
+{
+	static const char none[CHECK_SIZE];
+
+	/* When it fails, the disk has worse to tell. */
+	io_pwrite_all(s, ((struct distrust_job *)job)->fd, none, sizeof(none), 0);
+}
+
+static void distrust_finish(struct store *s, struct job *job)
+{
+	(void)s;
+	free(job);
+}
+
+void directory_distrust(struct store *s, struct segment *seg)
+{
+	struct distrust_job *d;
+
+	if (seg == NULL || !seg->directory.ready)
+		return;
+	seg->directory.ready = false;
+	d = mem_alloc(sizeof(*d));
+	d->job.run = distrust_run;
+	d->job.finish = distrust_finish;
+	d->fd = seg->directory.fd;
+	job_submit(s, &d->job);
+}
+
 /* --- reading -------------------------------------------------------------------------------------- */
 
 void directory_open(struct store *s, struct segment *seg)
@@ -211,6 +247,17 @@ void directory_close(struct store *s, struct segment *seg)
 	if (seg->directory.fd != -1)
 		s->io->close(s->io->arg, seg->directory.fd);
 	seg->directory.fd = -1;
+}
+
+void directory_remove(struct store *s, struct segment *seg)
+{
+	char name[sizeof(seg->name) + sizeof(DIRECTORY_SUFFIX)];
+
+	if (seg->directory.fd == -1)
+		return;
+	name_directory(seg, name, sizeof(name));
+	directory_close(s, seg);
+	s->io->unlink(s->io->arg, s->options.directory, name);
 }
 
 /* The size of the entry that starts here, of which at least the header is there; 0 when it can't be one. */
@@ -279,7 +326,8 @@ static bool walk(struct segment *seg, const struct buf *bytes, scan_seen *seen, 
 	return left == 0;
 }
 
-bool directory_replay(struct store *s, struct segment *seg, uint64_t end, scan_seen *seen, void *arg)
+bool directory_replay(struct store *s, struct segment *seg, uint64_t end, scan_seen *seen,
+    void *arg)
 {
 	struct buf bytes = load_file(s, seg, end);
 	bool whole = bytes.len > 0 && walk(seg, &bytes, NULL, NULL);
@@ -294,7 +342,8 @@ bool directory_replay(struct store *s, struct segment *seg, uint64_t end, scan_s
 /* --- single entries ------------------------------------------------------------------------------- */
 
 /* These bytes of the file, which may be fewer; they hold until the next call. */
-static struct slice window_bytes(struct store *s, struct directory_window *w, int fd, uint64_t at, size_t len)
+static struct slice window_bytes(struct store *s, struct directory_window *w, int fd, uint64_t at,
+    size_t len)
 {
 	size_t size = len > w->size ? len : w->size;
 	ssize_t n;

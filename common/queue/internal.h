@@ -69,7 +69,8 @@ enum { PLACE_SEGMENT_BITS = 40, PLACE_DIRECTORY_BITS = 24 };
 /* Where a record lies: its frame, header included. A million of them must fit. */
 struct place {
 	uint64_t segment : PLACE_SEGMENT_BITS;
-	uint64_t directory : PLACE_DIRECTORY_BITS; /* its entry there, in units of DIRECTORY_ALIGN; 0: none */
+	uint64_t directory
+	    : PLACE_DIRECTORY_BITS; /* its entry there, in units of DIRECTORY_ALIGN; 0: none */
 	uint32_t offset, len;
 };
 
@@ -256,9 +257,13 @@ void directory_collect(struct store *, struct segment *, enum record_type, struc
     struct slice payload);
 /* The segment is sealed at its end: what was collected is written by an I/O thread. Any thread. */
 void directory_write(struct store *, struct segment *);
+/* Bytes of the segment are damaged: the next opening is to scan it and to tell all that is. NULL is fine. */
+void directory_distrust(struct store *, struct segment *);
 /* Opens the file beside the segment when there is one. */
 void directory_open(struct store *, struct segment *);
 void directory_close(struct store *, struct segment *);
+/* The segment's file goes: so does this one. */
+void directory_remove(struct store *, struct segment *);
 /* Calls seen for each record of the segment that was sealed at this end; false, before any call, when the
  * directory is not to be trusted. */
 bool directory_replay(struct store *, struct segment *, uint64_t end, scan_seen *seen, void *arg);
@@ -393,6 +398,8 @@ struct read_job {
 struct read_job *read_begin(struct store *, struct entry *, enum read_wish,
     void (*finish)(struct store *, struct job *));
 void read_free(struct store *, struct read_job *);
+/* What follows from an error that reading met: damage is set aside. */
+void read_failed(struct store *, const struct read_job *);
 /* Lays the state in the index, which is newer, over what the records told. */
 void read_overlay(struct read_job *);
 /* The record is what its lists say: parallel, states known. */

@@ -27,7 +27,8 @@ static int read_frame(struct store *s, struct arena *arena, const struct read_pa
 	if (!frame_header(&seg, part->place.offset, data, &f) || f.type != type ||
 	    frame_size(f.len) != part->place.len || !frame_payload_ok(&seg, data, &f))
 		return EBADMSG;
-	*found = (struct found_record){ .type = type, .payload = slice_new(data + FRAME_HEADER, f.len) };
+	*found = (struct found_record){ .type = type,
+		.payload = slice_new(data + FRAME_HEADER, f.len) };
 	return 0;
 }
 
@@ -111,7 +112,8 @@ static void read_message(struct store *s, struct read_job *r, struct directory_w
 
 static void read_run(struct store *s, struct job *job)
 {
-	struct directory_window windows[2] = { { .size = BLOCK, .fd = -1 }, { .size = BLOCK, .fd = -1 } };
+	struct directory_window windows[2] = { { .size = BLOCK, .fd = -1 },
+		{ .size = BLOCK, .fd = -1 } };
 
 	read_message(s, (struct read_job *)job, windows);
 	buf_clear(&windows[0].bytes);
@@ -134,8 +136,8 @@ static void add_part(struct store *s, struct read_job *r, struct place place)
 	struct segment *seg = segment_find(s, place.segment);
 	bool use = r->wish == READ_ENVELOPE && place.directory != 0 && seg->directory.ready;
 
-	r->parts[r->count++] =
-	    (struct read_part){ place, seg->fd, use ? seg->directory.fd : -1, seg->key };
+	r->parts[r->count++] = (struct read_part){ place, seg->fd, use ? seg->directory.fd : -1,
+		seg->key };
 }
 
 /* What is to be read, in parts; none when it was in memory. */
@@ -197,6 +199,15 @@ void read_overlay(struct read_job *r)
 	m->marks = e->marks;
 }
 
+void read_failed(struct store *s, const struct read_job *r)
+{
+	if (r->entry->gone || (r->error != EIO && !r->is_damaged))
+		return;
+	directory_distrust(s, segment_find(s, r->parts[0].place.segment));
+	if (r->is_damaged)
+		damage_give_up(s, r->entry);
+}
+
 /* --- store_read ------------------------------------------------------------------------------- */
 
 static struct store_loaded *loaded_new(struct read_job *r)
@@ -232,8 +243,7 @@ static struct store_loaded *take_loaded(struct store *s, struct read_job *r, int
 {
 	*error = r->entry->gone ? ENOENT : r->error;
 	if (*error != 0) {
-		if (!r->entry->gone && r->is_damaged)
-			damage_give_up(s, r->entry);
+		read_failed(s, r);
 		return NULL;
 	}
 	read_overlay(r);
@@ -265,7 +275,8 @@ static void load_finish(struct store *s, struct job *job)
 	done(arg, l, error);
 }
 
-static void load(struct store *s, struct entry *e, enum read_wish wish, store_read_done *done, void *arg)
+static void load(struct store *s, struct entry *e, enum read_wish wish, store_read_done *done,
+    void *arg)
 {
 	struct read_job *r = read_begin(s, e, wish, load_finish);
 

@@ -465,6 +465,7 @@ static void sort_headless(struct recovery *rec)
 		} else {
 			s->io->unlink(s->io->arg, s->options.directory, seg->name);
 		}
+		directory_remove(s, seg);
 		segment_free(s, seg);
 	}
 }

@@ -47,8 +47,8 @@ static void copy_read(struct store *s, struct job *job)
 
 	if (e->gone || r->error != 0 || e->version != r->version) {
 		copy_ended(s, e, r->error == EBADMSG ? 0 : r->error);
-		if (!e->gone && r->is_damaged)
-			damage_give_up(s, e);
+		if (r->error != 0)
+			read_failed(s, r);
 		read_free(s, r);
 		return;
 	}

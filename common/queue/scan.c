@@ -255,7 +255,8 @@ static bool pass_damage(struct scan *c)
 /* --- the whole -------------------------------------------------------------------------------- */
 
 /* The record at c->at. */
-static void see(struct scan *c, const struct frame *f, struct slice payload, scan_seen *seen, void *arg)
+static void see(struct scan *c, const struct frame *f, struct slice payload, scan_seen *seen,
+    void *arg)
 {
 	struct found_record found = {
 		.type = (enum record_type)f->type,
