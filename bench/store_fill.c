@@ -39,8 +39,8 @@ static void on_put(void *arg, int error)
 	m.fill->open--;
 	m.fill->failed += error != 0;
 	store_attempt(m.fill->store, slice_of(m.id));
-	store_status(m.fill->store, slice_of(m.id), &status, 1, clock_wall_us() + DAY * SECOND_US, NULL,
-	    NULL);
+	store_status(m.fill->store, slice_of(m.id), &status, 1, clock_wall_us() + DAY * SECOND_US,
+	    NULL, NULL);
 }
 
 static void put(struct fill *f, size_t size)

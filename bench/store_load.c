@@ -26,7 +26,13 @@
 #include "common/base/mem.h"
 #include "common/mail/queue_id.h"
 
-enum { WRITERS_MAX = 1024, LATENCIES_MAX = 4 << 20, PROBE_FILE = 64 << 20, BLOCK = 4096, LARGE = 65536 };
+enum {
+	WRITERS_MAX = 1024,
+	LATENCIES_MAX = 4 << 20,
+	PROBE_FILE = 64 << 20,
+	BLOCK = 4096,
+	LARGE = 65536
+};
 
 struct load {
 	const char *directory;
@@ -88,7 +94,8 @@ static void print_result(void)
 	double seconds = (double)(clock_now() - load.start) / CLOCK_SECOND;
 
 	qsort(load.latency_us, load.latency_count, sizeof(float), compare_floats);
-	printf("{\"rate\": %.1f, \"p50_us\": %.0f, \"p99_us\": %.0f, \"flushes\": %.4f, \"cpu_us\": %.1f}\n",
+	printf("{\"rate\": %.1f, \"p50_us\": %.0f, \"p99_us\": %.0f, \"flushes\": %.4f, "
+	       "\"cpu_us\": %.1f}\n",
 	    (double)load.count / seconds, percentile(50), percentile(99),
 	    load.count == 0 ? 0 : (double)load.flushes / (double)load.count,
 	    load.count == 0 ? 0 : (cpu_seconds() - load.cpu_start) * 1e6 / (double)load.count);
@@ -221,7 +228,8 @@ static void run_store(void)
 static void run_probe(void)
 {
 	size_t record = (load.size + BLOCK - 1) / BLOCK * BLOCK, batch = record * load.writers;
-	char *path = mem_printf("%s/probe", load.directory), *zeros = mem_alloc(1 << 20), *data = mem_alloc(batch);
+	char *path = mem_printf("%s/probe", load.directory), *zeros = mem_alloc(1 << 20),
+	     *data = mem_alloc(batch);
 	off_t at = 0, size = batch * 2 > PROBE_FILE ? (off_t)batch * 2 : PROBE_FILE;
 	int fd;
 
@@ -268,8 +276,9 @@ static void *files_writer(void *arg)
 		deadline since = clock_now();
 		int fd = open(from, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-		if (fd == -1 || write(fd, content, load.size) != (ssize_t)load.size || fsync(fd) == -1 ||
-		    close(fd) == -1 || rename(from, to) == -1 || fsync(directory) == -1)
+		if (fd == -1 || write(fd, content, load.size) != (ssize_t)load.size ||
+		    fsync(fd) == -1 || close(fd) == -1 || rename(from, to) == -1 ||
+		    fsync(directory) == -1)
 			fail(from);
 		pthread_mutex_lock(&load.lock);
 		answered(since);
@@ -304,8 +313,9 @@ static void run_files(void)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: store_load store|probe|files DIRECTORY WRITERS SIZE SECONDS\n"
-			"       store_load fill DIRECTORY COUNT SIZE\n");
+	fprintf(stderr,
+	    "usage: store_load store|probe|files DIRECTORY WRITERS SIZE SECONDS\n"
+	    "       store_load fill DIRECTORY COUNT SIZE\n");
 	return 64;
 }
 
@@ -325,7 +335,8 @@ int main(int argc, char **argv)
 	load.writers = (unsigned)strtoul(argv[3], NULL, 10);
 	load.size = strtoul(argv[4], NULL, 10);
 	seconds = strtod(argv[5], NULL);
-	if (load.writers == 0 || load.writers > WRITERS_MAX || load.size > sizeof(content) || seconds <= 0)
+	if (load.writers == 0 || load.writers > WRITERS_MAX || load.size > sizeof(content) ||
+	    seconds <= 0)
 		return usage();
 	load.latency_us = mem_alloc_array(LATENCIES_MAX, sizeof(float));
 	memset(content, 'x', sizeof(content));

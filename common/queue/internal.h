@@ -226,6 +226,9 @@ void append_free(struct append *);
 bool append_encode(struct append *, const struct wire_table *, const void *record);
 /* Hands it to the log. */
 void log_submit(struct store *, struct append *);
+/* From here on until the next call what is submitted waits, so that it goes out as one batch. */
+void log_gather(struct store *);
+void log_submit_gathered(struct store *);
 /* A callback from the next store_poll. */
 void log_answer(struct store *, store_done *, void *arg, int error);
 /* The log thread's work on what was submitted. */
@@ -331,7 +334,10 @@ struct store {
 		bool tail_pending; /* TAIL is under way */
 		deadline after;	   /* no copy before: one failed */
 	} recycling;
-	bool refilling, closing;
+	bool refilling, closing, gathering;
+	struct append_list gathered; /* submitted since log_gather */
+	size_t gathered_count;
+	bool gathered_hurry;   /* one of them is waited for */
 	deadline refill_after; /* no new segment before: the disk was full */
 	deadline space_checked;
 	int64_t space; /* free bytes seen then */
