@@ -39,7 +39,7 @@ CFLAGS ?= -g
 DIALECT = -std=c11 -D_GNU_SOURCE -I.
 ALL_CFLAGS = $(DIALECT) -MMD -MP -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Wpointer-arith -Wwrite-strings $(HARDENING) $(CPPFLAGS) $(CFLAGS)
-LIBRARIES = -lev -lseccomp -lpcre2-8 -ldb -lbsd -lmd -lunbound -lpthread
+LIBRARIES = -lev -lseccomp -lpcre2-8 -ldb -lbsd -lmd -lunbound -lpthread -lm
 LINK = $(CC) $(LINK_HARDENING) $(LDFLAGS)
 # In a recipe: sub-makes run as many jobs as there are processors, unless -j said otherwise.
 JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))

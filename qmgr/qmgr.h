@@ -25,8 +25,8 @@ struct qmgr_settings {
 	    bounce_queue_lifetime, delay_warning_time, transport_retry_time, service_drain_time,
 	    daemon_timeout;
 	int64_t qmgr_message_active_limit, queue_minfree, queue_segment_size;
-	int64_t initial_destination_concurrency, default_process_limit;
-	bool queue_allow_network_filesystem;
+	int64_t default_process_limit;
+	bool queue_allow_network_filesystem, destination_concurrency_feedback_debug;
 };
 extern struct qmgr_settings settings;
 extern struct store *store;
@@ -70,6 +70,7 @@ struct message {
 	bool in_doubt, suspect; /* suspect: an agent died with it in hand */
 	bool held;		/* put on hold while it was active */
 	bool is_deleted;	/* by an administrator while it was active */
+	bool is_parked;		/* recipients of it must wait outside: see schedule_add */
 	bool is_warned;		/* its delay notice was sent */
 	bool is_expired;	/* an administrator wants it returned */
 };
@@ -84,7 +85,8 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	struct message *message;
 	struct destination *destination;
-	bool alone; /* of a suspect: nothing else of its transport is started for a while */
+	bool of_list; /* its share is so large that letters may overtake it */
+	bool alone;   /* of a suspect: nothing else of its transport is started for a while */
 	struct request
 	    *request; /* the agent waits to hear that its outcomes are recorded; or NULL */
 	size_t count;
@@ -92,32 +94,63 @@ struct job {
 };
 TAILQ_HEAD(job_queue, job);
 
+/* The deliveries of one message that wait for one destination. */
+struct share {
+	TAILQ_ENTRY(share) link;
+	struct message *message;
+	struct job_queue jobs;
+	size_t left, jobs_in_all, started;
+	int64_t slots_used; /* by smaller ones that overtook it */
+};
+TAILQ_HEAD(share_queue, share);
+
 struct destination {
 	LIST_ENTRY(destination) link;  /* in its bucket */
-	TAILQ_ENTRY(destination) turn; /* in its transport's round robin, while it has work */
+	TAILQ_ENTRY(destination) turn; /* in its transport's turns or pauses */
 	TAILQ_ENTRY(destination) dead; /* in the order of dead_until */
 	struct transport *transport;
 	char *nexthop; /* what the agent is told */
 	char *key;     /* what tells destinations apart */
-	struct job_queue jobs;
-	bool has_turn, is_dead;
-	unsigned busy, window, successes, failures;
-	deadline dead_until;
+	struct share_queue shares;
+	size_t waiting; /* jobs in them */
+	enum { NOWHERE, AMONG_TURNS, AMONG_PAUSED } place;
+	bool is_dead;
+	unsigned busy, busy_lists;
+	double window;	       /* deliveries at once */
+	double failed_cohorts; /* windows full of failures since the last success */
+	deadline paused_until, dead_until;
 	char *dead_why;
 	char dead_dsn[16];
+};
+
+/* What concurrency gains or loses by a delivery. */
+struct feedback {
+	double value;
+	enum { PER_NOTHING, PER_CONCURRENCY, PER_ROOT } per;
+};
+
+/* What main.cf says of a transport. */
+struct policy {
+	unsigned destination_limit, recipient_limit, initial;
+	struct feedback positive, negative;
+	unsigned cohort_limit; /* 0: destinations never die */
+	unsigned slot_cost, slot_loan, slot_discount, slots_least;
+	int64_t destination_delay, transport_delay; /* between two deliveries, in nanoseconds */
 };
 
 struct transport {
 	LIST_ENTRY(transport) link;
 	char *name;
-	TAILQ_HEAD(, destination) turns;
-	unsigned busy, limit; /* deliveries at once */
-	unsigned destination_limit, recipient_limit;
+	TAILQ_HEAD(, destination) turns;  /* those that may start something */
+	TAILQ_HEAD(, destination) paused; /* by paused_until */
+	unsigned busy, busy_lists, limit; /* deliveries at once */
+	struct policy policy;
 	bool is_deferred;		  /* defer_transports has it: nothing is tried */
 	struct job *alone;		  /* the suspect that is being tried, or NULL */
 	struct job_queue suspects;	  /* they wait for the rest to end */
 	struct task_timer alone_patience; /* runs while there is one of them */
-	deadline dead_until;
+	struct task_timer pause;	  /* the next one that ends */
+	deadline paused_until, dead_until;
 	char *dead_why;
 };
 
@@ -203,6 +236,35 @@ int64_t age_arrival_boot_us(int64_t arrival_us, struct age_times now);
 bool age_is_over(struct age_times arrival, struct age_times start, struct age_times now,
     int64_t lifetime_us, int64_t patience_us);
 
+/* policy.c ----------------------------------------------------------------------------------------- */
+/* What main.cf says for this transport. Logs what makes no sense. */
+void policy_read(struct policy *, const char *transport);
+/* False for what is no feedback: out is undefined. */
+bool policy_parse_feedback(const char *text, struct feedback *out);
+double policy_feedback(const struct feedback *, double concurrency);
+
+/* destination.c ------------------------------------------------------------------------------------ */
+struct destination *destination_find(struct transport *, struct slice nexthop, struct slice key);
+/* Frees one that nothing is known of any more; else does nothing. */
+void destination_forget(struct destination *);
+/* Those whose time has come live again; those that nobody wants go. */
+void destination_revive(void);
+void destination_revive_all(void);
+/* Takes the job. */
+void destination_add(struct destination *, struct job *);
+/* Something changed: it gets a turn when it has something to start, or to put off. */
+void destination_ready(struct destination *);
+/* The delivery that starts now, taken out; NULL: none may. */
+struct job *destination_next(struct destination *);
+/* In front of all others, whether it may start or not. NULL: none waits. */
+struct job *destination_first(const struct destination *);
+struct job *destination_take_first(struct destination *);
+/* How many deliveries it may have at once. */
+unsigned destination_window(const struct destination *);
+unsigned destination_letters_places(unsigned places);
+void destination_succeeded(struct destination *);
+void destination_failed(struct destination *, struct slice dsn, struct slice why);
+
 /* schedule.c --------------------------------------------------------------------------------------- */
 void schedule_start(void); /* reads master.cf; before rights are given up */
 void schedule_add(struct message *, struct slice transport, struct slice nexthop,
@@ -217,6 +279,8 @@ void schedule_pause(bool);
 /* Until no delivery runs: 0, or -1 at the deadline. Waits. */
 int schedule_wait_idle(deadline);
 struct transport *transport_find(struct slice name);
+/* Its first job is not to be tried: it is deferred, stopped or dead. */
+bool destination_is_off(const struct destination *);
 /* Dead destinations and transports live again. */
 void schedule_revive_all(void);
 

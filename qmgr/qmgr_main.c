@@ -36,7 +36,7 @@ static const struct conf_setting setting_rows[] = {
 	SETTING(qmgr_message_active_limit),
 	SETTING(queue_minfree),
 	SETTING(queue_segment_size),
-	SETTING(initial_destination_concurrency),
+	SETTING(destination_concurrency_feedback_debug),
 	SETTING(default_process_limit),
 	SETTING(service_drain_time),
 	SETTING(daemon_timeout),

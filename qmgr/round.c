@@ -16,6 +16,8 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
+enum { PARKED_US = 20 * 1000 * 1000 };
+
 unsigned round_notices;
 static struct age_times started; /* when this process began to look at the clocks */
 
@@ -118,6 +120,12 @@ static int64_t next_attempt_us(const struct message *m, int64_t now)
 	return now + pause + (int64_t)arc4random_uniform((uint32_t)(pause / 10000) + 1) * 1000;
 }
 
+/* Long enough that it costs little to come again, short enough for a destination that answers again. */
+static int64_t parked_us(void)
+{
+	return PARKED_US + (int64_t)arc4random_uniform(PARKED_US / 2);
+}
+
 /* --- the record ----------------------------------------------------------------------------------- */
 
 /* The agent need not keep the outcomes any longer. It must not wait: an agent that takes nothing has
@@ -196,7 +204,9 @@ static void finish(struct message *m, bool all_told)
 {
 	int64_t due = 0;
 
-	if (round_count(m, DEFERRED) > 0 || !all_told) {
+	if (m->is_parked) {
+		due_add(m->id, clock_wall_us() + parked_us(), m->memory);
+	} else if (round_count(m, DEFERRED) > 0 || !all_told) {
 		due = next_attempt_us(m, clock_wall_us());
 		record(m, NULL, due);
 		due_add(m->id, due, m->memory);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * schedule.c - who is next: transports with their limits, destinations in turn, windows that grow while
- * deliveries succeed.
+ * schedule.c - who is next: transports with their limits, and destinations in turn.
  *
  * A message that an agent died with is tried alone: nothing else of its transport runs meanwhile, so
  * that a second death has one cause. That has a limit, since it may be for a slow server.
@@ -20,11 +19,9 @@
 #include "common/log/log.h"
 #include "common/service/service.h"
 
-enum { BUCKETS = 4096, PUT_OFF_AT_ONCE = 50, RCPTS_BYTES = 65536, ALONE_SECONDS = 10 };
+enum { PUT_OFF_AT_ONCE = 50, RCPTS_BYTES = 65536, ALONE_SECONDS = 10 };
 
 static LIST_HEAD(, transport) transports = LIST_HEAD_INITIALIZER(transports);
-static LIST_HEAD(, destination) buckets[BUCKETS];
-static TAILQ_HEAD(, destination) dead = TAILQ_HEAD_INITIALIZER(dead);
 static struct master_cf *entries;
 static bool paused;
 static struct task_list idle_waiters;
@@ -54,13 +51,6 @@ static unsigned process_limit(struct slice name)
 	return (unsigned)settings.default_process_limit;
 }
 
-static unsigned limit_of(const char *name, const char *suffix)
-{
-	int64_t value = conf_number_for(service_conf(), name, suffix);
-
-	return value <= 0 || value > 100000 ? 100000 : (unsigned)value;
-}
-
 static bool is_listed(const char *list, struct slice name)
 {
 	struct slice rest = slice_of(list), item;
@@ -81,72 +71,15 @@ struct transport *transport_find(struct slice name)
 	t = mem_alloc(sizeof(*t));
 	t->name = slice_dup(name);
 	t->limit = process_limit(name);
-	t->destination_limit = limit_of(t->name, "destination_concurrency_limit");
-	t->recipient_limit = limit_of(t->name, "destination_recipient_limit");
+	policy_read(&t->policy, t->name);
+	if (t->policy.transport_delay > 0)
+		t->limit = 1;
 	t->is_deferred = is_listed(settings.defer_transports, name);
-	if (t->recipient_limit > RCPTS_PER_FRAME)
-		t->recipient_limit = RCPTS_PER_FRAME;
 	TAILQ_INIT(&t->turns);
+	TAILQ_INIT(&t->paused);
 	TAILQ_INIT(&t->suspects);
 	LIST_INSERT_HEAD(&transports, t, link);
 	return t;
-}
-
-/* --- destinations --------------------------------------------------------------------------------- */
-
-static size_t bucket_of(const struct transport *t, struct slice key)
-{
-	size_t hash = (uintptr_t)t / sizeof(*t);
-
-	for (size_t i = 0; i < key.len; i++)
-		hash = hash * 33 + (size_t)tolower((unsigned char)key.data[i]);
-	return hash % BUCKETS;
-}
-
-static void destination_forget(struct destination *d)
-{
-	if (d->busy > 0 || !TAILQ_EMPTY(&d->jobs) || d->is_dead)
-		return;
-	if (d->has_turn)
-		TAILQ_REMOVE(&d->transport->turns, d, turn);
-	LIST_REMOVE(d, link);
-	free(d->nexthop);
-	free(d->key);
-	free(d->dead_why);
-	free(d);
-}
-
-/* Destinations whose time has come live again; those that nobody wants go. */
-static void revive(void)
-{
-	struct destination *d;
-
-	while ((d = TAILQ_FIRST(&dead)) != NULL && clock_now() >= d->dead_until) {
-		TAILQ_REMOVE(&dead, d, dead);
-		d->is_dead = false;
-		destination_forget(d);
-	}
-}
-
-static struct destination *destination_find(struct transport *t, struct slice nexthop,
-    struct slice key)
-{
-	size_t bucket = bucket_of(t, key);
-	struct destination *d;
-
-	LIST_FOREACH(d, &buckets[bucket], link)
-		if (d->transport == t && slice_equal_nocase(slice_of(d->key), key))
-			return d;
-	d = mem_alloc(sizeof(*d));
-	d->transport = t;
-	d->nexthop = slice_dup(nexthop);
-	d->key = slice_dup(key);
-	d->window = (unsigned)settings.initial_destination_concurrency;
-	if (d->window > t->destination_limit)
-		d->window = t->destination_limit;
-	TAILQ_INIT(&d->jobs);
-	LIST_INSERT_HEAD(&buckets[bucket], d, link);
-	return d;
 }
 
 unsigned schedule_busy(void)
@@ -165,18 +98,12 @@ static void add_job(struct message *m, struct transport *t, struct slice nexthop
     const size_t *index, size_t count)
 {
 	struct job *job = mem_alloc(sizeof(*job) + count * sizeof(size_t));
-	struct destination *d = destination_find(t, nexthop, key);
 
 	job->message = m;
-	job->destination = d;
 	job->count = count;
 	memcpy(job->index, index, count * sizeof(size_t));
 	m->open_jobs++;
-	TAILQ_INSERT_TAIL(&d->jobs, job, link);
-	if (!d->has_turn) {
-		d->has_turn = true;
-		TAILQ_INSERT_TAIL(&t->turns, d, turn);
-	}
+	destination_add(destination_find(t, nexthop, key), job);
 }
 
 /* How many of these recipients one delivery takes: at least one. */
@@ -185,7 +112,7 @@ static size_t recipients_of_a_frame(const struct transport *t, const struct mess
 {
 	size_t bytes = 0, n = 0;
 
-	while (n < count && n < t->recipient_limit) {
+	while (n < count && n < t->policy.recipient_limit) {
 		const struct recipient *r = &m->rcpts[index[n]];
 
 		bytes += r->address.len + r->original.len + r->orcpt.len;
@@ -196,14 +123,39 @@ static size_t recipients_of_a_frame(const struct transport *t, const struct mess
 	return n;
 }
 
+/* So much waits there that new mail for it would take the room that other mail needs. */
+static bool is_crowded(const struct destination *d)
+{
+	size_t limit = (size_t)settings.qmgr_message_active_limit;
+
+	return message_count() >= limit / 2 && d->waiting >= limit / 4;
+}
+
+/* These recipients leave the active queue for a moment, without an attempt. */
+static void park(struct message *m, const size_t *index, size_t count)
+{
+	m->is_parked = true;
+	for (size_t i = 0; i < count; i++) {
+		struct recipient *r = &m->rcpts[index[i]];
+
+		r->progress = DEFERRED;
+		if (r->reason.len == 0)
+			r->reason = SLICE("waits for earlier mail to the same destination");
+	}
+}
+
 void schedule_add(struct message *m, struct slice name, struct slice nexthop, const size_t *index,
     size_t count)
 {
 	struct transport *t = transport_find(name);
 
-	revive();
+	destination_revive();
+	if (t->policy.recipient_limit > 1 && is_crowded(destination_find(t, nexthop, nexthop))) {
+		park(m, index, count);
+		return;
+	}
 	/* One recipient per delivery: then each recipient is a destination of its own. */
-	if (t->recipient_limit == 1)
+	if (t->policy.recipient_limit == 1)
 		for (size_t i = 0; i < count; i++)
 			add_job(m, t, nexthop, m->rcpts[index[i]].address, index + i, 1);
 	else
@@ -215,14 +167,6 @@ void schedule_add(struct message *m, struct slice name, struct slice nexthop, co
 }
 
 /* --- dispatch ------------------------------------------------------------------------------------- */
-
-static struct job *take_job(struct destination *d)
-{
-	struct job *job = TAILQ_FIRST(&d->jobs);
-
-	TAILQ_REMOVE(&d->jobs, job, link);
-	return job;
-}
 
 static bool is_dead(const struct destination *d)
 {
@@ -237,14 +181,14 @@ static bool is_stopped(const struct job *job)
 
 static bool is_deferred(const struct destination *d)
 {
-	return d->transport->is_deferred && !TAILQ_FIRST(&d->jobs)->message->memory.flushed;
+	return d->transport->is_deferred && !destination_first(d)->message->memory.flushed;
 }
 
-/* Whether the first of its jobs is not to be tried. */
-static bool is_off(const struct destination *d)
+bool destination_is_off(const struct destination *d)
 {
-	return !TAILQ_EMPTY(&d->jobs) &&
-	    (is_stopped(TAILQ_FIRST(&d->jobs)) || is_deferred(d) || is_dead(d));
+	struct job *first = destination_first(d);
+
+	return first != NULL && (is_stopped(first) || is_deferred(d) || is_dead(d));
 }
 
 /* Ends the job without a word: its recipients keep what was known of them. */
@@ -259,7 +203,7 @@ static void put_off_one(struct destination *d)
 {
 	struct transport *t = d->transport;
 	bool transport_dead = clock_now() < t->dead_until, deferred = is_deferred(d);
-	struct job *job = take_job(d);
+	struct job *job = destination_take_first(d);
 	char *why, *dsn;
 
 	if (is_stopped(job)) {
@@ -280,7 +224,7 @@ static void put_off_one(struct destination *d)
 static void put_off(struct destination *d)
 {
 	d->busy++; /* it must not vanish meanwhile */
-	for (int i = 0; i < PUT_OFF_AT_ONCE && is_off(d); i++)
+	for (int i = 0; i < PUT_OFF_AT_ONCE && destination_is_off(d); i++)
 		put_off_one(d);
 	d->busy--;
 }
@@ -288,6 +232,7 @@ static void put_off(struct destination *d)
 static void start_job(struct transport *t, struct job *job)
 {
 	t->busy++;
+	t->busy_lists += job->of_list;
 	deliver_start(job);
 }
 
@@ -299,12 +244,11 @@ static void begin_patience(struct transport *t)
 	    alone_for_too_long, t);
 }
 
-/* One job of the destination starts, or joins those that are tried alone. */
-static void start_next(struct destination *d)
+/* The job starts, or joins those that are tried alone. */
+static void start_next(struct destination *d, struct job *job)
 {
-	struct job *job = take_job(d);
-
 	d->busy++;
+	d->busy_lists += job->of_list;
 	job->alone = job->message->suspect;
 	if (!job->alone) {
 		start_job(d->transport, job);
@@ -315,37 +259,80 @@ static void start_next(struct destination *d)
 	TAILQ_INSERT_TAIL(&d->transport->suspects, job, link);
 }
 
-/* The next destination whose turn it is and that has something to do. False: nothing can be done now. */
+/* The next destination whose turn it is. False: nothing can be done now. */
 static bool dispatch_one(struct transport *t)
 {
-	struct destination *d, *first = NULL;
+	struct destination *d = TAILQ_FIRST(&t->turns);
+	struct job *job;
 
-	while ((d = TAILQ_FIRST(&t->turns)) != NULL && d != first) {
-		bool full = d->busy >= d->window, off = is_off(d);
-
-		TAILQ_REMOVE(&t->turns, d, turn);
-		d->has_turn = false;
-		if (off)
-			put_off(d);
-		if (TAILQ_EMPTY(&d->jobs)) {
-			destination_forget(d);
-			if (off)
-				return true;
-			continue;
-		}
-		if (!d->has_turn)
-			TAILQ_INSERT_TAIL(&t->turns, d, turn);
-		d->has_turn = true;
-		if (off)
-			return true;
-		if (!full) {
-			start_next(d);
-			return true;
-		}
-		first = first == NULL ? d : first;
-	}
-	return false;
+	if (d == NULL)
+		return false;
+	TAILQ_REMOVE(&t->turns, d, turn);
+	d->place = NOWHERE;
+	if (destination_is_off(d))
+		put_off(d);
+	else if ((job = destination_next(d)) != NULL)
+		start_next(d, job);
+	destination_ready(d);
+	destination_forget(d);
+	return true;
 }
+
+/* --- pauses --------------------------------------------------------------------------------------- */
+
+static void pause_is_over(void *arg);
+
+/* When the next pause of the transport or of one of its destinations ends. */
+static void watch_pauses(struct transport *t)
+{
+	struct destination *d = TAILQ_FIRST(&t->paused);
+	deadline when = DEADLINE_NEVER;
+
+	if (clock_now() < t->paused_until)
+		when = t->paused_until;
+	else if (d != NULL)
+		when = d->paused_until;
+	if (when != DEADLINE_NEVER)
+		task_timer_set(&t->pause, when, pause_is_over, t);
+}
+
+static void pause_is_over(void *arg)
+{
+	struct transport *t = arg;
+	struct destination *d;
+
+	while ((d = TAILQ_FIRST(&t->paused)) != NULL && clock_now() >= d->paused_until) {
+		TAILQ_REMOVE(&t->paused, d, turn);
+		d->place = NOWHERE;
+		destination_ready(d);
+		destination_forget(d);
+	}
+	watch_pauses(t);
+	schedule_dispatch(t);
+}
+
+static void begin_pauses(struct destination *d)
+{
+	struct transport *t = d->transport;
+
+	if (t->policy.destination_delay > 0) {
+		d->paused_until = deadline_after(t->policy.destination_delay);
+		if (d->place == AMONG_TURNS) {
+			TAILQ_REMOVE(&t->turns, d, turn);
+			d->place = NOWHERE;
+		}
+		/* Without mail it is remembered until the pause is over. */
+		if (d->place == NOWHERE) {
+			d->place = AMONG_PAUSED;
+			TAILQ_INSERT_TAIL(&t->paused, d, turn);
+		}
+	}
+	if (t->policy.transport_delay > 0)
+		t->paused_until = deadline_after(t->policy.transport_delay);
+	watch_pauses(t);
+}
+
+/* --- suspects ------------------------------------------------------------------------------------- */
 
 /* Its message was put on hold or deleted while it waited. */
 static void drop_suspect(struct job *job)
@@ -353,6 +340,8 @@ static void drop_suspect(struct job *job)
 	struct destination *d = job->destination;
 
 	d->busy--;
+	d->busy_lists -= job->of_list;
+	destination_ready(d);
 	destination_forget(d);
 	drop_job(job);
 }
@@ -401,7 +390,7 @@ static void alone_for_too_long(void *arg)
 
 void schedule_dispatch(struct transport *t)
 {
-	while (service_draining() == 0 && !paused) {
+	while (service_draining() == 0 && !paused && clock_now() >= t->paused_until) {
 		if (t->busy == 0)
 			start_suspect(t);
 		if (t->alone != NULL || !TAILQ_EMPTY(&t->suspects) || t->busy >= t->limit ||
@@ -413,15 +402,9 @@ void schedule_dispatch(struct transport *t)
 
 void schedule_revive_all(void)
 {
-	struct destination *d;
 	struct transport *t;
 
-	while ((d = TAILQ_FIRST(&dead)) != NULL) {
-		TAILQ_REMOVE(&dead, d, dead);
-		d->is_dead = false;
-		d->dead_until = 0;
-		destination_forget(d);
-	}
+	destination_revive_all();
 	LIST_FOREACH(t, &transports, link)
 		t->dead_until = 0;
 }
@@ -444,35 +427,7 @@ int schedule_wait_idle(deadline when)
 	return 0;
 }
 
-/* --- feedback ------------------------------------------------------------------------------------- */
-
-static void succeeded(struct destination *d)
-{
-	d->failures = 0;
-	if (d->window < d->transport->destination_limit && ++d->successes >= d->window) {
-		d->successes = 0;
-		d->window++;
-	}
-}
-
-static void failed(struct destination *d, struct slice dsn, struct slice why)
-{
-	d->successes = 0;
-	/* A window full of failures in a row: the destination is dead for a while. */
-	if (++d->failures < d->window &&
-	    d->failures < (unsigned)settings.initial_destination_concurrency)
-		return;
-	d->failures = 0;
-	d->window = 1;
-	d->dead_until = deadline_after(settings.minimal_backoff_time);
-	if (d->is_dead)
-		TAILQ_REMOVE(&dead, d, dead);
-	d->is_dead = true;
-	TAILQ_INSERT_TAIL(&dead, d, dead);
-	free(d->dead_why);
-	d->dead_why = slice_dup(why);
-	snprintf(d->dead_dsn, sizeof(d->dead_dsn), "%.*s", (int)dsn.len, dsn.data);
-}
+/* --- what became of it ---------------------------------------------------------------------------- */
 
 void schedule_delivery_done(struct job *job, bool down, struct slice dsn, struct slice why)
 {
@@ -480,16 +435,19 @@ void schedule_delivery_done(struct job *job, bool down, struct slice dsn, struct
 	struct transport *t = d->transport;
 
 	t->busy--;
+	t->busy_lists -= job->of_list;
 	d->busy--;
+	d->busy_lists -= job->of_list;
 	task_list_wake_all(&idle_waiters);
 	if (t->alone == job)
 		t->alone = NULL;
 	if (down)
-		failed(d, dsn, why);
+		destination_failed(d, dsn, why);
 	else
-		succeeded(d);
-	if (TAILQ_EMPTY(&d->jobs))
-		destination_forget(d);
+		destination_succeeded(d);
+	begin_pauses(d);
+	destination_ready(d);
+	destination_forget(d);
 }
 
 void schedule_transport_failed(struct transport *t, const char *why)

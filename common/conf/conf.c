@@ -459,6 +459,21 @@ int64_t conf_time_for(struct conf *conf, const char *prefix, const char *suffix)
 	return quantity_for(conf, prefix, suffix, KIND_TIME) * CLOCK_SECOND;
 }
 
+const char *conf_text_for(struct conf *conf, const char *prefix, const char *suffix)
+{
+	char *name = mem_printf("%s_%s", prefix, suffix);
+	size_t len;
+	const char *all = parameter_of_all_transports(name, &len);
+	const struct setting *s = conf_setting(conf, name);
+	const char *value;
+
+	if (all == NULL)
+		panic("conf: \"%s\" is no parameter of single transports", suffix);
+	value = conf_text(conf, s != NULL && s->raw != NULL ? name : all);
+	free(name);
+	return value;
+}
+
 static void fill_member(struct conf *conf, const struct conf_setting *setting, char *member)
 {
 	const struct parameter *row = parameter_find(setting->name);

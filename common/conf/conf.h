@@ -48,6 +48,7 @@ int64_t conf_time(struct conf *, const char *name); /* nanoseconds */
  * to "default_destination_concurrency_limit". */
 int64_t conf_number_for(struct conf *, const char *prefix, const char *suffix);
 int64_t conf_time_for(struct conf *, const char *prefix, const char *suffix);
+const char *conf_text_for(struct conf *, const char *prefix, const char *suffix);
 
 /* Where this installation looks for main.cf unless it is told. */
 const char *conf_default_path(void);

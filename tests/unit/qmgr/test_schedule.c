@@ -8,116 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "common/base/io.h"
-#include "common/base/mem.h"
-#include "common/service/service.h"
-#include "qmgr/qmgr.h"
-
-enum { RCPTS = 20000, LOG_SIZE = 64 };
-
-struct qmgr_settings settings = {
-	.initial_destination_concurrency = 2,
-	.default_process_limit = 4,
-	.minimal_backoff_time = 60 * CLOCK_SECOND,
-	.maximal_backoff_time = 1000 * CLOCK_SECOND,
-	.transport_retry_time = 60 * CLOCK_SECOND,
-	.qmgr_message_active_limit = 100,
-	.defer_transports = "uucp, parked",
-};
-struct store *store;
-
-/* --- what service.c and deliver.c would do -------------------------------------------------------- */
-
-static struct job *started[RCPTS];
-static size_t started_count, deferred_count, dropped_count;
-static char last_reason[200];
-
-static struct conf *conf;
-
-struct conf *service_conf(void)
-{
-	return conf;
-}
-
-int service_config_directory(void)
-{
-	return -1;
-}
-
-unsigned service_draining(void)
-{
-	return 0;
-}
-
-void deliver_start(struct job *job)
-{
-	assert_true(started_count < RCPTS);
-	started[started_count++] = job;
-}
-
-void deliver_defer(struct job *job, struct slice dsn, struct slice why)
-{
-	(void)dsn;
-	snprintf(last_reason, sizeof(last_reason), "%.*s", (int)why.len, why.data);
-	deferred_count++;
-	job->message->open_jobs--;
-	free(job);
-}
-
-void message_job_done(struct job *job)
-{
-	dropped_count++;
-	job->message->open_jobs--;
-	free(job);
-}
-
-/* --- messages ------------------------------------------------------------------------------------- */
-
-static struct message mail[LOG_SIZE];
-
-static int reset(void **state)
-{
-	(void)state;
-	memset(mail, 0, sizeof(mail));
-	started_count = deferred_count = dropped_count = 0;
-	last_reason[0] = '\0';
-	return 0;
-}
-
-static void add(struct message *m, const char *transport, const char *nexthop)
-{
-	static struct recipient rcpt;
-	size_t index = 0;
-
-	m->rcpts = &rcpt;
-	m->rcpt_count = 1;
-	schedule_add(m, slice_of(transport), slice_of(nexthop), &index, 1);
-}
-
-/* Ends the delivery that started as number `at`. */
-static void end(size_t at, bool down)
-{
-	struct job *job = started[at];
-	struct transport *t = job->destination->transport;
-
-	schedule_delivery_done(job, down, SLICE("4.4.1"), SLICE("connection refused"));
-	job->message->open_jobs--;
-	free(job);
-	schedule_dispatch(t);
-}
-
-static void end_all(void)
-{
-	for (size_t i = 0; i < started_count; i++)
-		end(i, false);
-	assert_int_equal(schedule_busy(), 0);
-}
+#include "tests/unit/qmgr/scene.h"
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
@@ -359,21 +251,6 @@ static void age_needs_both_clocks(void **state)
 	assert_int_equal(age_arrival_boot_us(200, (struct age_times){ 100, 7 }), 7);
 }
 
-static void load_conf(void)
-{
-	char directory[] = "/tmp/gatepost-test-XXXXXX";
-	int fd;
-
-	if (mkdtemp(directory) == NULL || (fd = open(directory, O_RDONLY | O_DIRECTORY)) == -1 ||
-	    io_replace_file(fd, "main.cf", SLICE("default_destination_concurrency_limit = 3\n"),
-		0600) == -1)
-		panic("no main.cf");
-	conf = conf_load(fd, directory, NULL, NULL);
-	unlinkat(fd, "main.cf", 0);
-	rmdir(directory);
-	close(fd);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,7 +268,8 @@ int main(void)
 		cmocka_unit_test(age_needs_both_clocks),
 	};
 
-	load_conf();
+	load_conf("default_destination_concurrency_limit = 3\ninitial_destination_concurrency = "
+		  "2\n");
 	task_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
