@@ -19,10 +19,10 @@
 #include "common/base/mem.h"
 #include "common/log/log.h"
 
-enum { BUCKETS = 4096, LOOK_AT = 64, LETTERS_SHARE = 10 };
+enum { BUCKETS = 4096, LOOK_AT = 64, LETTERS_SHARE = 10, PARKED_LIMIT = 4096 };
 
 static LIST_HEAD(, destination) buckets[BUCKETS];
-static TAILQ_HEAD(, destination) dead = TAILQ_HEAD_INITIALIZER(dead);
+static TAILQ_HEAD(, destination) failing = TAILQ_HEAD_INITIALIZER(failing);
 
 /* --- which there are ------------------------------------------------------------------------------ */
 
@@ -44,7 +44,7 @@ void destination_forget(struct destination *d)
 {
 	struct transport *t = d->transport;
 
-	if (d->busy > 0 || d->waiting > 0 || d->is_dead || is_paused(d))
+	if (d->busy > 0 || d->waiting > 0 || d->is_failing || is_paused(d))
 		return;
 	if (d->place == AMONG_TURNS)
 		TAILQ_REMOVE(&t->turns, d, turn);
@@ -53,17 +53,36 @@ void destination_forget(struct destination *d)
 	LIST_REMOVE(d, link);
 	free(d->nexthop);
 	free(d->key);
+	free(d->parked);
 	free(d->dead_why);
 	free(d);
+}
+
+static void forget_failures(struct destination *d)
+{
+	if (!d->is_failing)
+		return;
+	TAILQ_REMOVE(&failing, d, failing);
+	d->is_failing = false;
+	d->failed_cohorts = 0;
+}
+
+/* What failed is remembered without mail for it, too: the next one is one more, not the first. */
+static void remember_failure(struct destination *d, int64_t how_long)
+{
+	if (d->is_failing)
+		TAILQ_REMOVE(&failing, d, failing);
+	d->is_failing = true;
+	d->forget_at = deadline_after(how_long);
+	TAILQ_INSERT_TAIL(&failing, d, failing);
 }
 
 void destination_revive(void)
 {
 	struct destination *d;
 
-	while ((d = TAILQ_FIRST(&dead)) != NULL && clock_now() >= d->dead_until) {
-		TAILQ_REMOVE(&dead, d, dead);
-		d->is_dead = false;
+	while ((d = TAILQ_FIRST(&failing)) != NULL && clock_now() >= d->forget_at) {
+		forget_failures(d);
 		destination_forget(d);
 	}
 }
@@ -72,9 +91,12 @@ void destination_revive_all(void)
 {
 	struct destination *d;
 
-	TAILQ_FOREACH(d, &dead, dead)
+	while ((d = TAILQ_FIRST(&failing)) != NULL) {
 		d->dead_until = 0;
-	destination_revive();
+		d->window = d->transport->policy.initial;
+		forget_failures(d);
+		destination_forget(d);
+	}
 }
 
 struct destination *destination_find(struct transport *t, struct slice nexthop, struct slice key)
@@ -241,6 +263,35 @@ struct job *destination_take_first(struct destination *d)
 	return take(d, TAILQ_FIRST(&d->shares));
 }
 
+/* --- crowds --------------------------------------------------------------------------------------- */
+
+/* So much waits here that more would take the room in the active queue that other mail needs. */
+bool destination_is_crowded(const struct destination *d)
+{
+	size_t limit = (size_t)settings.qmgr_message_active_limit;
+
+	return d->waiting > 0 && message_count() >= limit / 2 && d->waiting >= limit / 4;
+}
+
+void destination_park(struct destination *d, struct slice id)
+{
+	if (d->parked_count == PARKED_LIMIT)
+		return; /* it comes again by itself, a little later */
+	if (d->parked == NULL)
+		d->parked = mem_alloc_array(PARKED_LIMIT, sizeof(*d->parked));
+	snprintf(d->parked[d->parked_count++], sizeof(*d->parked), "%.*s", (int)id.len, id.data);
+}
+
+void destination_call_parked(struct destination *d)
+{
+	if (d->waiting > (size_t)settings.qmgr_message_active_limit / 8)
+		return;
+	while (d->parked_count > 0)
+		due_now(slice_of(d->parked[--d->parked_count]), false);
+	free(d->parked);
+	d->parked = NULL;
+}
+
 /* --- turns ---------------------------------------------------------------------------------------- */
 
 unsigned destination_window(const struct destination *d)
@@ -285,7 +336,7 @@ void destination_succeeded(struct destination *d)
 {
 	const struct policy *p = &d->transport->policy;
 
-	d->failed_cohorts = 0;
+	forget_failures(d);
 	/* Only what is used grows. */
 	if (d->window < p->destination_limit && d->busy + 1 >= destination_window(d))
 		d->window += policy_feedback(&p->positive, d->window);
@@ -303,16 +354,13 @@ void destination_failed(struct destination *d, struct slice dsn, struct slice wh
 	if (d->window < 1)
 		d->window = 1;
 	tell_feedback(d, "failure");
+	remember_failure(d, 2 * settings.minimal_backoff_time);
 	if (p->cohort_limit == 0 || d->failed_cohorts < p->cohort_limit)
 		return;
 	/* Dead for a while; then one attempt at a time, until one succeeds. */
 	d->failed_cohorts = p->cohort_limit;
 	d->window = 1;
 	d->dead_until = deadline_after(settings.minimal_backoff_time);
-	if (d->is_dead)
-		TAILQ_REMOVE(&dead, d, dead);
-	d->is_dead = true;
-	TAILQ_INSERT_TAIL(&dead, d, dead);
 	free(d->dead_why);
 	d->dead_why = slice_dup(why);
 	snprintf(d->dead_dsn, sizeof(d->dead_dsn), "%.*s", (int)dsn.len, dsn.data);

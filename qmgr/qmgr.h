@@ -105,22 +105,25 @@ struct share {
 TAILQ_HEAD(share_queue, share);
 
 struct destination {
-	LIST_ENTRY(destination) link;  /* in its bucket */
-	TAILQ_ENTRY(destination) turn; /* in its transport's turns or pauses */
-	TAILQ_ENTRY(destination) dead; /* in the order of dead_until */
+	LIST_ENTRY(destination) link;	  /* in its bucket */
+	TAILQ_ENTRY(destination) turn;	  /* in its transport's turns or pauses */
+	TAILQ_ENTRY(destination) failing; /* while is_failing: by forget_at */
 	struct transport *transport;
 	char *nexthop; /* what the agent is told */
 	char *key;     /* what tells destinations apart */
 	struct share_queue shares;
 	size_t waiting; /* jobs in them */
 	enum { NOWHERE, AMONG_TURNS, AMONG_PAUSED } place;
-	bool is_dead;
+	bool is_failing; /* something failed and nothing succeeded since */
 	unsigned busy, busy_lists;
 	double window;	       /* deliveries at once */
 	double failed_cohorts; /* windows full of failures since the last success */
-	deadline paused_until, dead_until;
+	deadline paused_until, dead_until, forget_at;
 	char *dead_why;
 	char dead_dsn[16];
+	char (*parked)[ID_LIMIT +
+	    1]; /* messages that wait outside, as many as are known; or NULL */
+	size_t parked_count;
 };
 
 /* What concurrency gains or loses by a delivery. */
@@ -262,6 +265,12 @@ struct job *destination_take_first(struct destination *);
 /* How many deliveries it may have at once. */
 unsigned destination_window(const struct destination *);
 unsigned destination_letters_places(unsigned places);
+/* New mail for it is to wait outside of the active queue. */
+bool destination_is_crowded(const struct destination *);
+/* This message does. */
+void destination_park(struct destination *, struct slice id);
+/* When there is room again: those that wait outside are due. */
+void destination_call_parked(struct destination *);
 void destination_succeeded(struct destination *);
 void destination_failed(struct destination *, struct slice dsn, struct slice why);
 

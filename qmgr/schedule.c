@@ -123,17 +123,10 @@ static size_t recipients_of_a_frame(const struct transport *t, const struct mess
 	return n;
 }
 
-/* So much waits there that new mail for it would take the room that other mail needs. */
-static bool is_crowded(const struct destination *d)
-{
-	size_t limit = (size_t)settings.qmgr_message_active_limit;
-
-	return message_count() >= limit / 2 && d->waiting >= limit / 4;
-}
-
 /* These recipients leave the active queue for a moment, without an attempt. */
-static void park(struct message *m, const size_t *index, size_t count)
+static void park(struct message *m, struct destination *d, const size_t *index, size_t count)
 {
+	destination_park(d, m->id);
 	m->is_parked = true;
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *r = &m->rcpts[index[i]];
@@ -150,9 +143,13 @@ void schedule_add(struct message *m, struct slice name, struct slice nexthop, co
 	struct transport *t = transport_find(name);
 
 	destination_revive();
-	if (t->policy.recipient_limit > 1 && is_crowded(destination_find(t, nexthop, nexthop))) {
-		park(m, index, count);
-		return;
+	if (t->policy.recipient_limit > 1) {
+		struct destination *d = destination_find(t, nexthop, nexthop);
+
+		if (destination_is_crowded(d)) {
+			park(m, d, index, count);
+			return;
+		}
 	}
 	/* One recipient per delivery: then each recipient is a destination of its own. */
 	if (t->policy.recipient_limit == 1)
@@ -446,6 +443,7 @@ void schedule_delivery_done(struct job *job, bool down, struct slice dsn, struct
 	else
 		destination_succeeded(d);
 	begin_pauses(d);
+	destination_call_parked(d);
 	destination_ready(d);
 	destination_forget(d);
 }

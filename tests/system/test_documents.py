@@ -93,7 +93,7 @@ def test_every_parameter_is_read_by_a_program_and_one_without_effect_by_none():
     rows = re.findall(r'^([A-Z]+)\("([^"]+)"', (TOP / "common/conf/parameters.def").read_text(), re.M)
     code = "\n".join(re.sub(r"/\*.*?\*/", "", p.read_text(), flags=re.S) for p in SOURCES
                      if p.name != "parameters.c" and "tests" not in p.relative_to(TOP).parts)
-    suffixes = {"default_" + s for s in re.findall(r'limit_of\([^"]*"(\w+)"\)', code)}
+    suffixes = {"default_" + s for s in re.findall(r'(?:limit_of|feedback_of|_for)\([^"]*"(\w+)"\)', code)}
     suffixes |= {s.replace("default_", "local_") for s in suffixes}
     filled = set(re.findall(r"^\t[A-Z]+\((\w+)\),$", code, re.M))
     used = set(re.findall(r"(?:->|\.)(\w+)\b", code))

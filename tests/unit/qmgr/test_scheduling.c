@@ -245,9 +245,11 @@ static void a_crowd_leaves_room_for_others(void **state)
 	add(&mail[40], "smtp", "other.example");
 	assert_false(mail[40].is_parked);
 	assert_int_equal(started_count, 3);
+	assert_int_equal(called_count, 0);
 	active = 0;
 	for (size_t i = 0; i < started_count; i++)
 		end(i, false);
+	assert_int_equal(called_count, 13);
 	assert_int_equal(started_count, 28);
 	assert_int_equal(schedule_busy(), 0);
 }
