@@ -78,6 +78,17 @@ bool record_message_is_sound(const struct record_message *m)
 	    (m->put.content.len == 0 || m->put.large_size == 0);
 }
 
+/* Content that was written for it goes too, unless a message of this id has it. */
+static void refuse(struct store *s, const struct store_message *put, store_done *done, void *arg,
+    int error)
+{
+	const struct entry *e = entry_find(s, put->id);
+
+	if (put->large_size > 0 && (e == NULL || !e->large))
+		large_remove(s, put->id);
+	log_answer(s, done, arg, error);
+}
+
 static void put_record(struct store *s, const struct record_message *m, store_done *done, void *arg)
 {
 	const struct store_message *put = &m->put;
@@ -85,17 +96,17 @@ static void put_record(struct store *s, const struct record_message *m, store_do
 	struct append *a;
 
 	if (!record_message_is_sound(m) || (put->large_size > 0 && !large_name(name, put->id))) {
-		log_answer(s, done, arg, EINVAL);
+		refuse(s, put, done, arg, EINVAL);
 		return;
 	}
 	if (entry_find(s, put->id) != NULL) {
-		log_answer(s, done, arg, EEXIST);
+		refuse(s, put, done, arg, EEXIST);
 		return;
 	}
 	a = append_new(RECORD_MESSAGE, NULL);
 	if (!append_encode(a, &record_message_table, m)) {
 		append_free(a);
-		log_answer(s, done, arg, EINVAL);
+		refuse(s, put, done, arg, EINVAL);
 		return;
 	}
 	a->entry = entry_add(s, m);

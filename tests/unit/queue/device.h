@@ -53,9 +53,13 @@ struct device {
 	bool dead; /* nothing has an effect any more */
 	const char *network;
 
-	/* Called before each change. */
+	/* Called before each change; a write's data are there then. */
 	void (*before)(void *arg, const char *op);
 	void *arg;
+	const char *write_data;
+	size_t write_len;
+	off_t write_at;
+	bool write_in_log;
 	unsigned long changes, flushes, untrusted_writes;
 };
 
@@ -181,6 +185,13 @@ static ssize_t dev_pwrite(void *arg, int fd, const void *data, size_t len, off_t
 	struct dev_file *f = dev_file(d, fd);
 	size_t end = (size_t)at + len;
 
+	d->write_data = data;
+	d->write_len = len;
+	d->write_at = at;
+	d->write_in_log = false;
+	for (int i = 0; i < d->name_count; i++)
+		if (d->names[i].file == fd - DEV_FD)
+			d->write_in_log = strncmp(d->names[i].name, "log/0", 5) == 0;
 	dev_before(d, "write");
 	if (d->dead)
 		return (ssize_t)len;

@@ -8,12 +8,14 @@
 
 /* --- the tests -------------------------------------------------------------------------------- */
 
-enum { CRASH_POINTS = 5000, WITH_FAULTS = 900 };
+static struct tally tally, lies;
+
+enum { CRASH_POINTS = 5000, WITH_FAULTS = 900, DISTINCT = 10000 };
 
 /* Returns at how many moments the power was cut. */
 static unsigned long survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 {
-	struct world *w = world_new(seed, fault_odds);
+	struct world *w = world_new(seed, fault_odds, &tally);
 
 	work(w, moments);
 	count_copies(w);
@@ -48,13 +50,21 @@ static void nothing_promised_is_lost_when_writes_and_flushes_fail_too(void **sta
 		survive(seed, 30, WITH_FAULTS);
 }
 
+/* After those above. */
+static void every_operation_and_record_was_tried(void **state)
+{
+	(void)state;
+	assert_true(tally_print(&tally));
+	assert_true(tally.distinct >= DISTINCT);
+}
+
 struct lie {
 	bool flush, late, directory;
 };
 
 static void a_lie_is_found_out(const struct lie *lie)
 {
-	struct world *w = world_new(9, 0);
+	struct world *w = world_new(9, 0, &lies);
 
 	w->device->lie_flush = lie->flush;
 	w->device->lie_flush_late = lie->late;
@@ -83,15 +93,42 @@ static void a_directory_that_is_not_flushed_is_found_out(void **state)
 	a_lie_is_found_out(&(struct lie){ .directory = true });
 }
 
+/* Worlds with seeds of their own until so many seconds have passed, or the one that FAULTS_SEED names. */
+static int search(const char *seconds)
+{
+	const char *given = getenv("FAULTS_SEED");
+	time_t end = time(NULL) + strtol(seconds, NULL, 10);
+	uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000;
+
+	do {
+		struct world *w = world_new(seed, seed % 2 == 0 ? 30 : 0, &tally);
+
+		work(w, WITH_FAULTS);
+		if (w->losses > 0) {
+			printf("FAULTS_SEED=%lu: %s\n", (unsigned long)seed, w->first_loss);
+			return 1;
+		}
+		world_free(w);
+		seed++;
+	} while (given == NULL && time(NULL) < end);
+	printf("up to seed %lu nothing was lost\n", (unsigned long)seed - 1);
+	tally_print(&tally);
+	return 0;
+}
+
 int main(void)
 {
+	const char *seconds = getenv("FAULTS_SECONDS");
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_promised_is_lost_whenever_the_power_fails),
 		cmocka_unit_test(nothing_promised_is_lost_when_writes_and_flushes_fail_too),
+		cmocka_unit_test(every_operation_and_record_was_tried),
 		cmocka_unit_test(a_disk_that_does_not_flush_is_found_out),
 		cmocka_unit_test(an_answer_before_the_flush_is_found_out),
 		cmocka_unit_test(a_directory_that_is_not_flushed_is_found_out),
 	};
 
+	if (seconds != NULL)
+		return search(seconds);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

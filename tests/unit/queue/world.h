@@ -19,6 +19,7 @@
 
 #include "common/base/buf.h"
 #include "tests/unit/queue/device.h"
+#include "tests/unit/queue/tally.h"
 
 enum {
 	SEGMENT = 32 << 10,
@@ -60,6 +61,7 @@ struct message {
 };
 
 struct world {
+	struct tally *tally;
 	struct device *device;
 	struct store *store;
 	uint64_t random, sequence;
@@ -332,29 +334,36 @@ static void try_cut(struct world *w, struct device *d, enum dev_crash how);
 /* The power fails again while the copy is opened. */
 struct again {
 	struct world *world;
+	uint32_t types;
 	struct device *device;
 };
 
 static void before_change_of_copy(void *arg, const char *op)
 {
 	struct again *a = arg;
+	struct tally_at at = a->world->tally->at;
 
-	(void)op;
+	a->world->tally->at.types = a->types;
+	tally_before(a->world->tally, a->device, op);
 	if (roll(a->world, 4) == 0) {
 		a->world->twice++;
 		try_cut(a->world, a->device, roll(a->world, 2) ? DEV_KEEP_SOME : DEV_LOSE_ALL);
 	}
+	/* The next operation of this opening goes on from its own last write. */
+	a->types = a->world->tally->at.types;
+	a->world->tally->at = at;
 }
 
 /* Opens the disk that a cut leaves and compares; returns it opened. */
-static struct store *open_cut(struct world *w, struct device *copy, int known[LIVE_MAX])
+static struct store *open_cut(struct world *w, struct device *copy, int kind, int known[LIVE_MAX])
 {
-	struct again again = { w, copy };
+	struct again again = { .world = w, .device = copy };
 	struct store_counters counters;
 	struct store *s;
 	char *why = NULL;
 
 	w->cuts++;
+	tally_crash(w->tally, copy, kind);
 	if (w->depth == 0 && roll(w, 12) == 0) {
 		copy->before = before_change_of_copy;
 		copy->arg = &again;
@@ -381,7 +390,7 @@ static void try_cut(struct world *w, struct device *d, enum dev_crash how)
 {
 	struct device *copy = device_crash(d, how, dev_random(&w->random));
 	int known[LIVE_MAX];
-	struct store *s = open_cut(w, copy, known);
+	struct store *s = open_cut(w, copy, how, known);
 
 	copy->dead = true;
 	store_close(s);
@@ -408,23 +417,23 @@ static bool put_stranger(struct store *s, const char *id)
 
 /* After a crash the store opens and works; then the power fails. What was there after the first, and what
  * is promised since, must be there still. */
-static void try_two(struct world *w, struct device *copy)
+static void try_two(struct world *w, struct device *copy, int kind)
 {
 	struct device *after;
 	int known[LIVE_MAX], later[LIVE_MAX];
-	struct store *s = open_cut(w, copy, known);
+	enum dev_crash how = roll(w, 2) ? DEV_LOSE_ALL : DEV_KEEP_SOME;
+	struct store *s = open_cut(w, copy, kind, known);
 	struct store_summary summary;
 	char id[16];
 	bool promised;
 
 	snprintf(id, sizeof(id), "M%06d", STRANGER);
 	promised = s != NULL && put_stranger(s, id);
-	after = device_crash(copy, roll(w, 2) ? DEV_LOSE_ALL : DEV_KEEP_SOME,
-	    dev_random(&w->random));
+	after = device_crash(copy, how, dev_random(&w->random));
 	copy->dead = true;
 	store_close(s);
 	device_free(copy);
-	s = open_cut(w, after, later);
+	s = open_cut(w, after, how, later);
 	if (s != NULL && promised && !store_summary(s, slice_of(id), &summary))
 		loss(w, "what was promised after a crash is gone", STRANGER);
 	for (size_t i = 0; s != NULL && i < w->live_count; i++)
@@ -441,7 +450,6 @@ static void before_change(void *arg, const char *op)
 	int *const faults[] = { &w->device->fail_fdatasync, &w->device->fail_fdatasync,
 		&w->device->fail_pwrite, &w->device->fail_open };
 
-	(void)op;
 	if (w->fault_odds > 0 && w->checking && roll(w, w->fault_odds) == 0) {
 		*faults[roll(w, ARRAY_LENGTH(faults))] = 1 + (int)roll(w, roll(w, 4) == 0 ? 12 : 2);
 		w->faults++;
@@ -450,17 +458,19 @@ static void before_change(void *arg, const char *op)
 		return;
 	w->checking = false;
 	w->moments++;
+	tally_before(w->tally, w->device, op);
 	try_cut(w, w->device, DEV_LOSE_ALL);
 	switch (roll(w, 4)) {
 	case 0:
 		w->kills++;
-		try_two(w, device_kill(w->device));
+		try_two(w, device_kill(w->device), TALLY_KILL);
 		break;
 	case 1:
 		try_cut(w, w->device, DEV_KEEP_ALL);
 		break;
 	default:
-		try_two(w, device_crash(w->device, DEV_KEEP_SOME, dev_random(&w->random)));
+		try_two(w, device_crash(w->device, DEV_KEEP_SOME, dev_random(&w->random)),
+		    DEV_KEEP_SOME);
 		break;
 	}
 	if (w->device->untrusted_writes > 0)
@@ -606,7 +616,8 @@ static void count_copies(struct world *w)
 /* The workload goes on with a disk after a cut or a kill; the model learns what came through. */
 static void live_through_crash(struct world *w)
 {
-	struct device *copy = roll(w, 2)
+	bool is_kill = roll(w, 2) != 0;
+	struct device *copy = is_kill
 	    ? device_kill(w->device)
 	    : device_crash(w->device, DEV_KEEP_SOME, dev_random(&w->random));
 	struct message *live[LIVE_MAX];
@@ -616,7 +627,7 @@ static void live_through_crash(struct world *w)
 
 	w->checking = false;
 	count_copies(w);
-	s = open_cut(w, copy, known);
+	s = open_cut(w, copy, is_kill ? TALLY_KILL : DEV_KEEP_SOME, known);
 	memcpy(live, w->live, sizeof(live));
 	for (size_t i = 0; i < count; i++) {
 		if (known[i] == -1) {
@@ -668,7 +679,8 @@ static void close_and_open(struct world *w)
 			settle_changes(w, w->live[i], w->live[i]->pending_count);
 }
 
-static struct world *world_new(uint64_t seed, unsigned fault_odds)
+/* The tally outlives it. */
+static struct world *world_new(uint64_t seed, unsigned fault_odds, struct tally *tally)
 {
 	struct world *w = mem_alloc(sizeof(*w));
 	char *why = NULL;
@@ -676,6 +688,7 @@ static struct world *world_new(uint64_t seed, unsigned fault_odds)
 	/* Disks come and go all the time; their memory need not. */
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	w->random = seed * 977 + 0x9e3779b97f4a7c15u;
+	w->tally = tally;
 	w->device = device_new(seed);
 	w->store = open_on(w->device, &why);
 	if (w->store == NULL)
