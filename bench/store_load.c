@@ -332,7 +332,8 @@ static int usage(void)
 {
 	fprintf(stderr,
 	    "usage: store_load store|probe|files DIRECTORY WRITERS SIZE SECONDS\n"
-	    "       store_load fill DIRECTORY COUNT SIZE\n");
+	    "       store_load fill DIRECTORY COUNT SIZE\n"
+	    "       store_load open DIRECTORY\n");
 	return 64;
 }
 

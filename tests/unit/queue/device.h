@@ -59,7 +59,7 @@ struct device {
 	const char *write_data;
 	size_t write_len;
 	off_t write_at;
-	bool write_in_log;
+	const char *write_to; /* the file's name; NULL: it has none any more */
 	unsigned long changes, flushes, untrusted_writes;
 };
 
@@ -188,10 +188,10 @@ static ssize_t dev_pwrite(void *arg, int fd, const void *data, size_t len, off_t
 	d->write_data = data;
 	d->write_len = len;
 	d->write_at = at;
-	d->write_in_log = false;
+	d->write_to = NULL;
 	for (int i = 0; i < d->name_count; i++)
 		if (d->names[i].file == fd - DEV_FD)
-			d->write_in_log = strncmp(d->names[i].name, "log/0", 5) == 0;
+			d->write_to = d->names[i].name;
 	dev_before(d, "write");
 	if (d->dead)
 		return (ssize_t)len;

@@ -13,7 +13,8 @@
 
 enum { TALLY_KILL = DEV_KEEP_ALL + 1, TALLY_KINDS, TALLY_TYPES = 32, TALLY_ROOM = 1 << 20 };
 
-static const char *const tally_ops[] = { "create", "write", "flush", "unlink", "sync directory" };
+static const char *const tally_ops[] = { "create", "write", "write directory", "flush", "unlink",
+	"sync directory" };
 
 struct tally_row {
 	unsigned long points[TALLY_KINDS], distinct;
@@ -36,6 +37,8 @@ static uint32_t tally_types(const struct device *d)
 	uint32_t types = 0, len;
 	uint16_t type;
 
+	if (d->write_to == NULL || strncmp(d->write_to, "log/", strlen("log/")) != 0)
+		return 0;
 	for (size_t at = 0; d->write_at >= SEGMENT_DATA && at + FRAME_HEADER <= d->write_len;) {
 		memcpy(&len, d->write_data + at + 16, sizeof(len));
 		memcpy(&type, d->write_data + at + 20, sizeof(type));
@@ -47,15 +50,25 @@ static uint32_t tally_types(const struct device *d)
 	return types;
 }
 
+/* A write to the file beside a segment counts by itself. */
+static const char *tally_op(const struct device *d, const char *op)
+{
+	return strcmp(op, "write") == 0 && d->write_to != NULL &&
+		strstr(d->write_to, DIRECTORY_SUFFIX) != NULL
+	    ? "write directory"
+	    : op;
+}
+
 static void tally_before(struct tally *t, const struct device *d, const char *op)
 {
+	op = tally_op(d, op);
 	for (t->at.op = 0; t->at.op < ARRAY_LENGTH(tally_ops); t->at.op++)
 		if (strcmp(op, tally_ops[t->at.op]) == 0)
 			break;
 	if (t->at.op == ARRAY_LENGTH(tally_ops))
 		panic("tally: the operation \"%s\" has no row", op);
 	if (strcmp(op, "write") == 0)
-		t->at.types = d->write_in_log ? tally_types(d) : 0;
+		t->at.types = tally_types(d);
 }
 
 static uint64_t tally_hash(const struct device *d)
