@@ -13,6 +13,9 @@
 /* What a backlog may hold of the process's memory; what falls out is read from the disk. */
 enum { HOT_LIMIT = 8 << 20 };
 
+/* What a copy adds at least, which must fit too: the state of each recipient and a few numbers. */
+enum { COPY_STATE = 8, COPY_NUMBERS = 256 };
+
 /* What the record takes, with the room that its buffer grew ahead. */
 static size_t hot_size(const struct append *a)
 {
@@ -107,6 +110,11 @@ static void put_record(struct store *s, const struct record_message *m, store_do
 	if (!append_encode(a, &record_message_table, m)) {
 		append_free(a);
 		refuse(s, put, done, arg, EINVAL);
+		return;
+	}
+	if (!record_fits(s, a->payload.len + COPY_STATE * put->address.count + COPY_NUMBERS)) {
+		append_free(a);
+		refuse(s, put, done, arg, EMSGSIZE);
 		return;
 	}
 	a->entry = entry_add(s, m);

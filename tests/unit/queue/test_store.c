@@ -896,6 +896,48 @@ static void a_network_file_system_is_refused_unless_it_is_asked_for(void **state
 	assert_non_null(strstr(b->reports.data, "(NFS): what is accepted may get lost"));
 }
 
+/* Texts of outcomes that together are larger than a segment: the copy goes without them. */
+static void a_copy_that_would_outgrow_a_segment_goes_without_texts(void **state)
+{
+	struct bench *b = *state;
+	struct store_counters counters;
+	struct store_loaded *l;
+	char reason[401], id[16];
+
+	memset(reason, 'r', 400);
+	reason[400] = '\0';
+	assert_int_equal(put(b, "LONG", 100), 0);
+	/* Apart, so that folding has no part in it. */
+	for (uint64_t first = 0; first < 100; first += 25) {
+		struct store_status many[25];
+
+		for (uint64_t i = 0; i < 25; i++)
+			many[i] = (struct store_status){ .index = first + i,
+				.state = first + i == 7 ? RCPT_DELIVERED : RCPT_DEFERRED,
+				.dsn = SLICE("4.4.1"),
+				.reason = slice_of(reason) };
+		store_status(b->store, SLICE("LONG"), many, 25, 77, NULL, NULL);
+		settle(b);
+	}
+	for (int i = 0; i < 400; i++) {
+		snprintf(id, sizeof(id), "M%03d", i);
+		assert_int_equal(put_sized(b, id, 1, slice_new(reason, 400)), 0);
+		assert_int_equal(status(b, id, 0, RCPT_DELIVERED, ""), 0);
+	}
+	store_counters(b->store, &counters);
+	assert_true(counters.segments < 12);
+	crash_and_open(b);
+	l = load_message(b, "LONG");
+	assert_non_null(l);
+	assert_int_equal(l->state[7], RCPT_DELIVERED);
+	assert_int_equal(l->state[8], RCPT_DEFERRED);
+	assert_int_equal(l->due_us, 77);
+	assert_text(l->dsn[8], "4.4.1");
+	assert_text(l->reason[8], "");
+	store_loaded_free(l);
+	assert_int_equal(b->reports.len, 0);
+}
+
 static void many_outcomes_of_a_message_are_folded(void **state)
 {
 	struct bench *b = *state;
@@ -1137,6 +1179,7 @@ int main(void)
 		WITH_STORE(each_segment_has_its_own_secret),
 		WITH_STORE(content_that_looks_like_a_record_is_content),
 		WITH_STORE(damage_found_while_copying_is_set_aside),
+		WITH_STORE(a_copy_that_would_outgrow_a_segment_goes_without_texts),
 		WITH_STORE(many_outcomes_of_a_message_are_folded),
 		WITH_STORE(a_network_file_system_is_refused_unless_it_is_asked_for),
 		cmocka_unit_test(threads_keep_what_they_promise_on_real_files),
