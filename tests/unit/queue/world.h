@@ -421,7 +421,8 @@ static void try_two(struct world *w, struct device *copy, int kind)
 {
 	struct device *after;
 	int known[LIVE_MAX], later[LIVE_MAX];
-	enum dev_crash how = roll(w, 2) ? DEV_LOSE_ALL : DEV_KEEP_SOME;
+	enum dev_crash how;
+	uint64_t seed;
 	struct store *s = open_cut(w, copy, kind, known);
 	struct store_summary summary;
 	char id[16];
@@ -429,7 +430,9 @@ static void try_two(struct world *w, struct device *copy, int kind)
 
 	snprintf(id, sizeof(id), "M%06d", STRANGER);
 	promised = s != NULL && put_stranger(s, id);
-	after = device_crash(copy, how, dev_random(&w->random));
+	seed = dev_random(&w->random);
+	how = roll(w, 2) ? DEV_LOSE_ALL : DEV_KEEP_SOME;
+	after = device_crash(copy, how, seed);
 	copy->dead = true;
 	store_close(s);
 	device_free(copy);
