@@ -133,6 +133,11 @@ $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(1)): $(call objects,$(1)) $(call tes
 endef
 $(foreach t,$(wildcard tests/unit/*/test_*.c),$(eval $(call test_rule,$(t))))
 
+# What a benchmark runs; no part of what is installed.
+$(BUILD)/bench/store_load: $(call objects,bench/store_load.c bench/store_fill.c) $(COMMON_ARCHIVES)
+	@mkdir -p $(@D)
+	$(call step,LINK $@)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBRARIES)
+
 # Without libFuzzer, replay.c feeds a target.
 FUZZ_DRIVER = $(BUILD)/obj/tests/fuzz/replay.o
 $(FUZZ_TARGETS): $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_DRIVER) $(COMMON_ARCHIVES) \

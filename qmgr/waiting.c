@@ -76,35 +76,26 @@ struct store_loaded *store_read_wait(struct slice id, bool with_content, int *er
 	return w.loaded;
 }
 
-struct wait_several {
-	size_t open;
+struct wait_page {
+	struct store_loaded **to;
+	bool over;
 	struct task_list task;
 };
-struct wait_one {
-	struct wait_several *all;
-	struct store_loaded **to;
-};
 
-static void one_loaded(void *arg, struct store_loaded *l, int error)
+static void page_loaded(void *arg, struct store_loaded **loaded, size_t count)
 {
-	struct wait_one *one = arg;
+	struct wait_page *w = arg;
 
-	(void)error;
-	*one->to = l;
-	if (--one->all->open == 0)
-		task_list_wake_all(&one->all->task);
+	memcpy(w->to, loaded, count * sizeof(*loaded));
+	w->over = true;
+	task_list_wake_all(&w->task);
 }
 
 void store_read_several_wait(const struct slice *ids, struct store_loaded **loaded_to, size_t count)
 {
-	struct wait_several all = { .open = count };
-	struct wait_one *ones = mem_alloc_array(count + 1, sizeof(*ones));
+	struct wait_page w = { .to = loaded_to };
 
-	for (size_t i = 0; i < count; i++) {
-		ones[i] = (struct wait_one){ &all, &loaded_to[i] };
-		store_read(store, ids[i], false, one_loaded, &ones[i]);
-	}
-	while (all.open > 0)
-		task_list_wait(&all.task, DEADLINE_NEVER);
-	free(ones);
+	store_read_page(store, ids, count, page_loaded, &w);
+	while (!w.over)
+		task_list_wait(&w.task, DEADLINE_NEVER);
 }

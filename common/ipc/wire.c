@@ -272,11 +272,11 @@ bool wire_decode(const struct wire_table *table, struct slice bytes, void *messa
 		uint64_t bit;
 
 		*why = "a member is cut off";
-		if (bytes.len - at < 6)
+		if (bytes.len - at < WIRE_MEMBER_HEADER)
 			return false;
 		tag = get_u16(bytes.data + at);
 		len = get_u32(bytes.data + at + 2);
-		at += 6;
+		at += WIRE_MEMBER_HEADER;
 		if (len > bytes.len - at)
 			return false;
 		m = member_of(table, tag);
@@ -300,6 +300,24 @@ bool wire_decode(const struct wire_table *table, struct slice bytes, void *messa
 	}
 	*why = missing_fault(table, seen);
 	return *why == NULL;
+}
+
+bool wire_find(struct slice message, uint16_t tag, struct slice *bytes)
+{
+	size_t at = 0;
+
+	while (message.len - at >= WIRE_MEMBER_HEADER) {
+		size_t len = get_u32(message.data + at + 2);
+
+		if (len > message.len - at - WIRE_MEMBER_HEADER)
+			return false;
+		if (get_u16(message.data + at) == tag) {
+			*bytes = slice_new(message.data + at + WIRE_MEMBER_HEADER, len);
+			return true;
+		}
+		at += WIRE_MEMBER_HEADER + len;
+	}
+	return false;
 }
 
 /* --- print ---------------------------------------------------------------------------------------- */

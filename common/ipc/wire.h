@@ -55,6 +55,8 @@ struct wire_table {
 
 /* Longest text inside a list. */
 enum { WIRE_TEXT_LIMIT = 65536, WIRE_MUST = 0x8000 };
+/* Tag and length before a member's bytes. */
+enum { WIRE_MEMBER_HEADER = 6 };
 
 #define WIRE_TYPE_OF(structure, member)                                                            \
 	_Generic(((structure *)0)->member, uint64_t                                                \
@@ -80,6 +82,9 @@ bool wire_encode(const struct wire_table *, const void *message, struct buf *, c
  * static reason for anything that the table does not allow. */
 bool wire_decode(const struct wire_table *, struct slice bytes, void *message, struct arena *,
     const char **why);
+/* The bytes of the first member with this tag, where they lie in an encoded message; false when there is
+ * none. */
+bool wire_find(struct slice message, uint16_t tag, struct slice *bytes);
 /* "name{member=value, ...}" for debugging and dumps; bytes are neutered and cut at 200. */
 void wire_print(const struct wire_table *, const void *message, struct buf *);
 

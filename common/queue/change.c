@@ -61,7 +61,7 @@ void change_apply_note(struct entry *e, enum record_type type)
 /* The record that ended the message is flushed. */
 static void ended(struct store *s, struct entry *e)
 {
-	if (e->large)
+	if (e->large && !e->damaged)
 		large_remove(s, slice_of(e->id));
 }
 
@@ -175,6 +175,11 @@ static void submit_note(struct store *s, struct entry *e, enum record_type type,
 	if (type == RECORD_DONE)
 		entry_remove(s, e);
 	log_submit(s, a);
+}
+
+void change_end(struct store *s, struct entry *e)
+{
+	submit_note(s, e, RECORD_DONE, NULL, NULL);
 }
 
 static void note(struct store *s, struct slice id, enum record_type type, store_done *done,

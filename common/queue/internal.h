@@ -12,6 +12,7 @@
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
+#include <endian.h>
 #include <pthread.h>
 
 #include "common/base/buf.h"
@@ -19,6 +20,36 @@
 #include "common/queue/keyhash.h"
 #include "common/queue/records.h"
 #include "common/queue/store.h"
+
+/* --- numbers on the disk: little-endian ------------------------------------------------------- */
+
+static inline void put64(char *at, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline void put32(char *at, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+static inline uint64_t get64(const char *at)
+{
+	uint64_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le64toh(value);
+}
+
+static inline uint32_t get32(const char *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return le32toh(value);
+}
 
 /* --- segments (segment.c) --------------------------------------------------------------------- */
 
@@ -32,9 +63,14 @@ enum {
 };
 #define SEGMENT_SIZE_DEFAULT (UINT64_C(64) << 20)
 
-/* Where a record lies: its frame, header included. */
+enum { PLACE_SEGMENT_BITS = 40, PLACE_DIRECTORY_BITS = 24 };
+#define PLACE_DIRECTORY_MAX ((1u << PLACE_DIRECTORY_BITS) - 1)
+
+/* Where a record lies: its frame, header included. A million of them must fit. */
 struct place {
-	uint64_t segment;
+	uint64_t segment : PLACE_SEGMENT_BITS;
+	uint64_t directory
+	    : PLACE_DIRECTORY_BITS; /* its entry there, in units of DIRECTORY_ALIGN; 0: none */
 	uint32_t offset, len;
 };
 
@@ -46,6 +82,16 @@ struct segment_end {
 
 struct entry;
 TAILQ_HEAD(entry_list, entry);
+
+/* What a segment holds, without content, beside it (directory.c). */
+struct segment_directory {
+	int fd;		  /* locked; -1: no file yet */
+	bool failed;	  /* locked: a write or flush of the file did; not written again */
+	bool ready;	  /* of this use, and whole: the caller's thread */
+	bool wanted;	  /* it is being collected: by whoever writes or scans the segment */
+	struct buf bytes; /* so far */
+	uint64_t count;	  /* entries in them */
+};
 
 struct segment {
 	char name[32]; /* "log/00000001" */
@@ -60,6 +106,7 @@ struct segment {
 	uint64_t end;	/* where the next batch goes */
 	uint32_t batch; /* number of the next batch */
 	bool failed;	/* a write or flush failed: never used again */
+	struct segment_directory directory;
 	struct entry_list live; /* messages whose MESSAGE lies here */
 };
 
@@ -122,7 +169,7 @@ struct entry {
 	uint32_t version; /* STATUS records so far */
 	uint32_t rcpt_count, rcpt_open, attempts, deaths, open_attempts;
 	bool arriving : 1, held : 1, large : 1, in_doubt : 1, linked : 1, copying : 1, gone : 1;
-	bool has_many : 1;
+	bool has_many : 1, damaged : 1;
 	uint8_t marks;
 	char id[];
 };
@@ -180,6 +227,9 @@ void append_free(struct append *);
 bool append_encode(struct append *, const struct wire_table *, const void *record);
 /* Hands it to the log. */
 void log_submit(struct store *, struct append *);
+/* From here on until the next call what is submitted waits, so that it goes out as one batch. */
+void log_gather(struct store *);
+void log_submit_gathered(struct store *);
 /* A callback from the next store_poll. */
 void log_answer(struct store *, store_done *, void *arg, int error);
 /* The log thread's work on what was submitted. */
@@ -188,6 +238,51 @@ void log_work(struct store *, struct append_list *);
 int log_next_segment(struct store *, bool urgent);
 /* Goes on in a segment behind its end, which CUT records first; else in a new one. 0 or errno. */
 int log_go_on(struct store *, struct segment *);
+
+/* --- directories (directory.c) ---------------------------------------------------------------- */
+
+#define DIRECTORY_SUFFIX ".directory"
+enum { DIRECTORY_ALIGN = 8, DIRECTORY_ENTRY_MAX = 64 << 20 };
+
+/* A record as a scan or a directory tells it. */
+struct found_record {
+	enum record_type type;
+	struct place place;
+	struct slice payload;
+	uint32_t left_out; /* bytes of content that are not in the payload */
+};
+typedef void scan_seen(void *arg, struct segment *, const struct found_record *);
+
+/* Begins to collect for this use; what was collected is forgotten. */
+void directory_start(struct segment *);
+void directory_drop(struct segment *);
+/* Adds a record, and tells its place where. Only in the order of offsets. */
+void directory_collect(struct store *, struct segment *, enum record_type, struct place *,
+    struct slice payload);
+/* The segment is sealed at its end: what was collected is written by an I/O thread. Any thread. */
+void directory_write(struct store *, struct segment *);
+/* Bytes of the segment are damaged: the next opening is to scan it and to tell all that is. NULL is fine. */
+void directory_distrust(struct store *, struct segment *);
+/* Opens the file beside the segment when there is one. */
+void directory_open(struct store *, struct segment *);
+void directory_close(struct store *, struct segment *);
+/* The segment's file goes: so does this one. */
+void directory_remove(struct store *, struct segment *);
+/* Calls seen for each record of the segment that was sealed at this end; false, before any call, when the
+ * directory is not to be trusted. */
+bool directory_replay(struct store *, struct segment *, uint64_t end, scan_seen *seen, void *arg);
+
+/* Bytes of a directory read ahead. Its buffer is the caller's to clear. */
+struct directory_window {
+	size_t size; /* what is read at once */
+	int fd;	     /* -1 at first */
+	uint64_t start;
+	struct buf bytes;
+};
+/* Reads the entry of the record in this place; its payload holds until the next call. False when it is not
+ * there any more, or damaged. */
+bool directory_entry(struct store *, struct directory_window *, int fd, const struct keyhash *,
+    const struct place *, struct found_record *);
 
 /* --- jobs (work.c) ---------------------------------------------------------------------------- */
 
@@ -206,6 +301,8 @@ struct report {
 STAILQ_HEAD(report_list, report);
 
 void job_submit(struct store *, struct job *);
+/* One that has nothing to run: finish is called from the next store_poll. */
+void job_answer(struct store *, struct job *);
 int work_start(struct store *);
 /* Ends the threads. */
 void work_stop(struct store *);
@@ -238,7 +335,10 @@ struct store {
 		bool tail_pending; /* TAIL is under way */
 		deadline after;	   /* no copy before: one failed */
 	} recycling;
-	bool refilling, closing;
+	bool refilling, closing, gathering;
+	struct append_list gathered; /* submitted since log_gather */
+	size_t gathered_count;
+	bool gathered_hurry;   /* one of them is waited for */
 	deadline refill_after; /* no new segment before: the disk was full */
 	deadline space_checked;
 	int64_t space; /* free bytes seen then */
@@ -283,7 +383,7 @@ void store_tell_reports(struct store *);
  * needs no lock; a segment that was freed meanwhile shows by its key. */
 struct read_part {
 	struct place place;
-	int fd;
+	int fd, directory_fd; /* -1: not read from there */
 	struct keyhash key;
 };
 struct read_job {
@@ -292,19 +392,21 @@ struct read_job {
 	struct read_part *parts; /* MESSAGE first, then each STATUS */
 	size_t count;
 	uint32_t version;
-	bool want_large;
+	enum read_wish { READ_ENVELOPE, READ_RECORD, READ_ALL } wish;
 	struct record_message record; /* the result, in arena */
 	struct arena *arena;
 	int large_fd;
 	int error;
-	bool with_content;
+	bool is_damaged; /* MESSAGE was there, and is not whole any more */
 	store_read_done *done;
 	void *arg;
 };
-/* Starts to read; finish is called with the result. */
-struct read_job *read_begin(struct store *, struct entry *, bool want_large,
+/* Starts to read; finish is called with the result. READ_ALL opens the file of large content. */
+struct read_job *read_begin(struct store *, struct entry *, enum read_wish,
     void (*finish)(struct store *, struct job *));
 void read_free(struct store *, struct read_job *);
+/* What follows from an error that reading met: damage is set aside. */
+void read_failed(struct store *, const struct read_job *);
 /* Lays the state in the index, which is newer, over what the records told. */
 void read_overlay(struct read_job *);
 /* The record is what its lists say: parallel, states known. */
@@ -327,18 +429,22 @@ void hot_drop(struct store *, struct entry *);
 /* change.c: what a record does to the index: when it is made, and when it is found at opening. */
 bool change_apply_status(struct entry *, const struct record_status *);
 void change_apply_note(struct entry *, enum record_type);
+/* Ends it by a record that nobody waits for, whatever its state. */
+void change_end(struct store *, struct entry *);
 
 /* recover.c: fills the index from the disk. False with a reason on the heap. */
 bool recover(struct store *, char **why);
 
 /* scan.c: calls seen for each whole record up to the limit (0: to the torn tail, which it finds);
- * reports and sets aside damage. Sets segment->end. */
-typedef void scan_seen(void *arg, const struct segment *, const struct frame *, struct place,
-    struct slice payload);
+ * reports and sets aside damage. Sets segment->end, and collects its directory. */
 void scan_segment(struct store *, struct segment *, uint64_t limit, scan_seen *, void *arg);
 /* Saves damaged bytes as log/damaged-NUMBER-OFFSET and reports them. */
 void scan_set_aside(struct store *, const struct segment *, uint64_t offset, uint64_t len,
     const char *why);
+
+/* damage.c: the record of this message was found damaged: what is left of it is saved and reported by an I/O
+ * thread, and the message ends. */
+void damage_give_up(struct store *, struct entry *);
 
 /* recycle.c: copies forward and frees what the rules ask for; keeps spares. */
 void recycle(struct store *);

@@ -43,22 +43,49 @@ bool append_encode(struct append *a, const struct wire_table *table, const void 
 	return wire_encode(table, record, &a->payload, &why);
 }
 
-void log_submit(struct store *s, struct append *a)
+/* The thread sleeps until there is something, and on until somebody waits for it. */
+static void hand_in(struct store *s, struct append_list *list, size_t count, bool hurry)
 {
 	bool news;
 
 	pthread_mutex_lock(&s->lock);
-	/* The thread sleeps until there is something, and on until somebody waits for it. */
-	news = STAILQ_EMPTY(&s->submitted) || (!a->lazy && !s->hurry);
-	STAILQ_INSERT_TAIL(&s->submitted, a, link);
-	s->appends_open++;
-	if (!a->lazy)
-		s->hurry = true;
+	news = STAILQ_EMPTY(&s->submitted) || (hurry && !s->hurry);
+	STAILQ_CONCAT(&s->submitted, list);
+	s->appends_open += count;
+	s->hurry |= hurry;
 	if (news)
 		pthread_cond_signal(&s->log_wanted);
 	pthread_mutex_unlock(&s->lock);
 	if (s->options.no_threads)
 		work_wake(s);
+}
+
+void log_submit(struct store *s, struct append *a)
+{
+	struct append_list one = STAILQ_HEAD_INITIALIZER(one);
+
+	if (s->gathering) {
+		STAILQ_INSERT_TAIL(&s->gathered, a, link);
+		s->gathered_count++;
+		s->gathered_hurry |= !a->lazy;
+		return;
+	}
+	STAILQ_INSERT_TAIL(&one, a, link);
+	hand_in(s, &one, 1, !a->lazy);
+}
+
+void log_gather(struct store *s)
+{
+	s->gathering = true;
+}
+
+void log_submit_gathered(struct store *s)
+{
+	s->gathering = false;
+	if (s->gathered_count > 0)
+		hand_in(s, &s->gathered, s->gathered_count, s->gathered_hurry);
+	s->gathered_count = 0;
+	s->gathered_hurry = false;
 }
 
 static void answered(struct store *s, struct append *a, int error)
@@ -171,6 +198,8 @@ static void leave_segment(struct store *s)
 
 	if (seg != NULL && seg->end > SEGMENT_DATA)
 		s->previous = (struct segment_end){ seg->number, seg->end };
+	if (seg != NULL)
+		directory_write(s, seg);
 	s->current = NULL;
 }
 
@@ -220,8 +249,10 @@ static int write_batch(struct store *s, struct append_list *batch)
 		uint64_t offset = seg->end + s->out.len;
 
 		frame_put(seg, offset, &f, a->payload.data, &s->out);
-		a->place = (struct place){ seg->number, (uint32_t)offset,
-			(uint32_t)frame_size(f.len) };
+		a->place = (struct place){ .segment = seg->number,
+			.offset = (uint32_t)offset,
+			.len = (uint32_t)frame_size(f.len) };
+		directory_collect(s, seg, a->type, &a->place, buf_slice(&a->payload));
 	}
 	padding = -s->out.len & (BLOCK - 1);
 	memset(buf_reserve(&s->out, padding), 0, padding);

@@ -15,8 +15,8 @@
 #include "common/queue/internal.h"
 
 /* The payload of the record, in the arena; its error otherwise. */
-static int read_payload(struct store *s, struct arena *arena, const struct read_part *part,
-    enum record_type type, struct slice *payload)
+static int read_frame(struct store *s, struct arena *arena, const struct read_part *part,
+    enum record_type type, struct found_record *found)
 {
 	struct segment seg = { .key = part->key };
 	struct frame f;
@@ -27,7 +27,20 @@ static int read_payload(struct store *s, struct arena *arena, const struct read_
 	if (!frame_header(&seg, part->place.offset, data, &f) || f.type != type ||
 	    frame_size(f.len) != part->place.len || !frame_payload_ok(&seg, data, &f))
 		return EBADMSG;
-	*payload = slice_new(data + FRAME_HEADER, f.len);
+	*found = (struct found_record){ .type = type,
+		.payload = slice_new(data + FRAME_HEADER, f.len) };
+	return 0;
+}
+
+/* The same from its directory where that will do, else from the segment. */
+static int read_part(struct store *s, struct read_job *r, const struct read_part *part,
+    enum record_type type, struct directory_window *window, struct found_record *found)
+{
+	if (part->directory_fd == -1 ||
+	    !directory_entry(s, window, part->directory_fd, &part->key, &part->place, found) ||
+	    found->type != type)
+		return read_frame(s, r->arena, part, type, found);
+	found->payload = arena_copy(r->arena, found->payload);
 	return 0;
 }
 
@@ -75,20 +88,21 @@ static int apply_status(struct read_job *r, struct slice payload)
 	return 0;
 }
 
-static void read_run(struct store *s, struct job *job)
+/* Windows: of MESSAGE, and of STATUS, which lies elsewhere. */
+static void read_message(struct store *s, struct read_job *r, struct directory_window windows[2])
 {
-	struct read_job *r = (struct read_job *)job;
+	struct found_record found;
 	char name[LARGE_NAME];
-	struct slice payload;
 
-	r->error = read_payload(s, r->arena, &r->parts[0], RECORD_MESSAGE, &payload);
+	r->error = read_part(s, r, &r->parts[0], RECORD_MESSAGE, &windows[0], &found);
 	if (r->error == 0)
-		r->error = apply_message(r, payload);
+		r->error = apply_message(r, found.payload);
+	r->is_damaged = r->error == EBADMSG;
 	/* A damaged STATUS costs the texts that it held: the states are in the index. */
 	for (size_t i = 1; r->error == 0 && i < r->count; i++)
-		if (read_payload(s, r->arena, &r->parts[i], RECORD_STATUS, &payload) == 0)
-			apply_status(r, payload);
-	if (r->error != 0 || !r->want_large || r->record.put.large_size == 0)
+		if (read_part(s, r, &r->parts[i], RECORD_STATUS, &windows[1], &found) == 0)
+			apply_status(r, found.payload);
+	if (r->error != 0 || r->wish != READ_ALL || r->record.put.large_size == 0)
 		return;
 	large_name(name, r->record.put.id);
 	r->large_fd = s->io->open(s->io->arg, s->options.directory, name, O_RDONLY, 0);
@@ -96,49 +110,67 @@ static void read_run(struct store *s, struct job *job)
 		r->error = errno == ENOENT ? EBADMSG : errno;
 }
 
-/* The record is still in memory: nothing to wait for. */
-static bool read_from_memory(struct store *s, struct read_job *r)
+static void read_run(struct store *s, struct job *job)
+{
+	struct directory_window windows[2] = { { .size = BLOCK, .fd = -1 },
+		{ .size = BLOCK, .fd = -1 } };
+
+	read_message(s, (struct read_job *)job, windows);
+	buf_clear(&windows[0].bytes);
+	buf_clear(&windows[1].bytes);
+}
+
+/* The record is still in memory: nothing to read. */
+static bool read_from_memory(struct read_job *r)
 {
 	struct entry *e = r->entry;
 
-	if (e->hot == NULL || e->status_count > 0 || (r->want_large && e->large))
+	if (e->hot == NULL || e->status_count > 0 || (r->wish == READ_ALL && e->large))
 		return false;
 	r->error = apply_message(r, arena_copy(r->arena, buf_slice(&e->hot->payload)));
-	pthread_mutex_lock(&s->lock);
-	s->jobs_open++;
-	STAILQ_INSERT_TAIL(&s->jobs_finished, &r->job, link);
-	pthread_mutex_unlock(&s->lock);
-	work_wake(s);
 	return true;
 }
 
 static void add_part(struct store *s, struct read_job *r, struct place place)
 {
 	struct segment *seg = segment_find(s, place.segment);
+	bool use = r->wish == READ_ENVELOPE && place.directory != 0 && seg->directory.ready;
 
-	r->parts[r->count++] = (struct read_part){ place, seg->fd, seg->key };
+	r->parts[r->count++] = (struct read_part){ place, seg->fd, use ? seg->directory.fd : -1,
+		seg->key };
 }
 
-struct read_job *read_begin(struct store *s, struct entry *e, bool want_large,
-    void (*finish)(struct store *, struct job *))
+/* What is to be read, in parts; none when it was in memory. */
+static struct read_job *read_new(struct store *s, struct entry *e, enum read_wish wish)
 {
 	struct read_job *r = mem_alloc(sizeof(*r));
 
-	r->job.run = read_run;
-	r->job.finish = finish;
 	r->entry = e;
 	entry_ref(e);
 	r->version = e->version;
-	r->want_large = want_large;
+	r->wish = wish;
 	r->large_fd = -1;
 	r->arena = arena_new();
 	r->parts = mem_alloc_array((size_t)e->status_count + 1, sizeof(*r->parts));
-	if (read_from_memory(s, r))
+	if (read_from_memory(r))
 		return r;
 	add_part(s, r, e->message);
 	for (uint32_t i = 0; i < e->status_count; i++)
 		add_part(s, r, entry_statuses(e)[i]);
-	job_submit(s, &r->job);
+	return r;
+}
+
+struct read_job *read_begin(struct store *s, struct entry *e, enum read_wish wish,
+    void (*finish)(struct store *, struct job *))
+{
+	struct read_job *r = read_new(s, e, wish);
+
+	r->job.run = read_run;
+	r->job.finish = finish;
+	if (r->count == 0)
+		job_answer(s, &r->job);
+	else
+		job_submit(s, &r->job);
 	return r;
 }
 
@@ -167,6 +199,15 @@ void read_overlay(struct read_job *r)
 	m->marks = e->marks;
 }
 
+void read_failed(struct store *s, const struct read_job *r)
+{
+	if (r->entry->gone || (r->error != EIO && !r->is_damaged))
+		return;
+	directory_distrust(s, segment_find(s, r->parts[0].place.segment));
+	if (r->is_damaged)
+		damage_give_up(s, r->entry);
+}
+
 /* --- store_read ------------------------------------------------------------------------------- */
 
 static struct store_loaded *loaded_new(struct read_job *r)
@@ -175,7 +216,7 @@ static struct store_loaded *loaded_new(struct read_job *r)
 	const struct record_message *m = &r->record;
 
 	l->message = m->put;
-	if (!r->with_content)
+	if (r->wish == READ_ENVELOPE)
 		l->message.content = slice_new(NULL, 0);
 	l->state = arena_alloc(r->arena, m->state.count * sizeof(*l->state));
 	for (size_t i = 0; i < m->state.count; i++)
@@ -195,38 +236,50 @@ static struct store_loaded *loaded_new(struct read_job *r)
 	return l;
 }
 
-static void load(struct store *, struct entry *, bool with_content, store_read_done *, void *arg);
+static void load(struct store *, struct entry *, enum read_wish, store_read_done *, void *arg);
+
+/* The result, or NULL and the error. */
+static struct store_loaded *take_loaded(struct store *s, struct read_job *r, int *error)
+{
+	*error = r->entry->gone ? ENOENT : r->error;
+	if (*error != 0) {
+		read_failed(s, r);
+		return NULL;
+	}
+	read_overlay(r);
+	return loaded_new(r);
+}
+
+/* Its segment was freed while it was read: it lies elsewhere now. */
+static bool has_moved(const struct read_job *r)
+{
+	return r->error == EBADMSG && !r->entry->gone && r->count > 0 &&
+	    r->entry->message.segment != r->parts[0].place.segment;
+}
 
 static void load_finish(struct store *s, struct job *job)
 {
 	struct read_job *r = (struct read_job *)job;
-	struct entry *e = r->entry;
-	struct store_loaded *l = NULL;
+	struct store_loaded *l;
 	store_read_done *done = r->done;
 	void *arg = r->arg;
-	int error = r->error;
+	int error;
 
-	if (e->gone)
-		error = ENOENT;
-	if (error == EBADMSG && r->count > 0 && e->message.segment != r->parts[0].place.segment) {
-		load(s, e, r->with_content, done, arg);
+	if (has_moved(r)) {
+		load(s, r->entry, r->wish, done, arg);
 		read_free(s, r);
 		return;
 	}
-	if (error == 0) {
-		read_overlay(r);
-		l = loaded_new(r);
-	}
+	l = take_loaded(s, r, &error);
 	read_free(s, r);
 	done(arg, l, error);
 }
 
-static void load(struct store *s, struct entry *e, bool with_content, store_read_done *done,
+static void load(struct store *s, struct entry *e, enum read_wish wish, store_read_done *done,
     void *arg)
 {
-	struct read_job *r = read_begin(s, e, with_content, load_finish);
+	struct read_job *r = read_begin(s, e, wish, load_finish);
 
-	r->with_content = with_content;
 	r->done = done;
 	r->arg = arg;
 }
@@ -260,7 +313,7 @@ void store_read(struct store *s, struct slice id, bool with_content, store_read_
 	struct nothing *n;
 
 	if (e != NULL) {
-		load(s, e, with_content, done, arg);
+		load(s, e, with_content ? READ_ALL : READ_ENVELOPE, done, arg);
 		return;
 	}
 	n = mem_alloc(sizeof(*n));
@@ -269,6 +322,103 @@ void store_read(struct store *s, struct slice id, bool with_content, store_read_
 	n->done = done;
 	n->arg = arg;
 	job_submit(s, &n->job);
+}
+
+/* --- store_read_page -------------------------------------------------------------------------- */
+
+enum { PAGE_WINDOW = 64 << 10 };
+
+struct page_job {
+	struct job job;
+	struct read_job **reads; /* NULL: no such message */
+	struct store_loaded **loaded;
+	size_t count, open; /* open: those that are read again, and the page itself */
+	store_page_done *done;
+	void *arg;
+};
+
+static void page_run(struct store *s, struct job *job)
+{
+	struct page_job *p = (struct page_job *)job;
+	struct directory_window windows[2] = { { .size = PAGE_WINDOW, .fd = -1 },
+		{ .size = PAGE_WINDOW, .fd = -1 } };
+
+	for (size_t i = 0; i < p->count; i++)
+		if (p->reads[i] != NULL && p->reads[i]->count > 0)
+			read_message(s, p->reads[i], windows);
+	buf_clear(&windows[0].bytes);
+	buf_clear(&windows[1].bytes);
+}
+
+static void page_part_done(struct page_job *p)
+{
+	if (--p->open > 0)
+		return;
+	p->done(p->arg, p->loaded, p->count);
+	free(p->loaded);
+	free(p->reads);
+	free(p);
+}
+
+/* One of the page, read again. */
+struct page_item {
+	struct page_job *page;
+	size_t index;
+};
+
+static void item_done(void *arg, struct store_loaded *l, int error)
+{
+	struct page_item item = *(struct page_item *)arg;
+
+	(void)error;
+	free(arg);
+	item.page->loaded[item.index] = l;
+	page_part_done(item.page);
+}
+
+static void page_finish(struct store *s, struct job *job)
+{
+	struct page_job *p = (struct page_job *)job;
+	int error;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct read_job *r = p->reads[i];
+
+		if (r == NULL)
+			continue;
+		if (has_moved(r)) {
+			struct page_item *item = mem_alloc(sizeof(*item));
+
+			*item = (struct page_item){ p, i };
+			p->open++;
+			load(s, r->entry, READ_ENVELOPE, item_done, item);
+		} else {
+			p->loaded[i] = take_loaded(s, r, &error);
+		}
+		read_free(s, r);
+	}
+	page_part_done(p);
+}
+
+void store_read_page(struct store *s, const struct slice *ids, size_t count, store_page_done *done,
+    void *arg)
+{
+	struct page_job *p = mem_alloc(sizeof(*p));
+
+	p->job.run = page_run;
+	p->job.finish = page_finish;
+	p->reads = mem_alloc_array(count + 1, sizeof(struct read_job *));
+	p->loaded = mem_alloc_array(count + 1, sizeof(struct store_loaded *));
+	p->count = count;
+	p->open = 1;
+	p->done = done;
+	p->arg = arg;
+	for (size_t i = 0; i < count; i++) {
+		struct entry *e = entry_living(s, ids[i]);
+
+		p->reads[i] = e == NULL ? NULL : read_new(s, e, READ_ENVELOPE);
+	}
+	job_submit(s, &p->job);
 }
 
 void store_loaded_free(struct store_loaded *l)

@@ -27,6 +27,7 @@ enum {
 	RECORD_ID_LIMIT = 64,
 	RECORD_RCPT_LIMIT = 1 << 20,
 	RECORD_CONTENT_LIMIT = 65536,
+	RECORD_CONTENT_TAG = 10,       /* of the content in MESSAGE */
 	RECORD_MARKS_LIMIT = UINT8_MAX /* the index keeps one byte for them */
 };
 

@@ -49,6 +49,7 @@ static struct segment *open_segment(struct recovery *rec, const char *name)
 	struct segment *seg = mem_alloc(sizeof(*seg));
 
 	TAILQ_INIT(&seg->live);
+	seg->directory.fd = -1;
 	snprintf(seg->name, sizeof(seg->name), "log/%s", name);
 	seg->fd = s->io->open(s->io->arg, s->options.directory, seg->name, O_RDWR, 0);
 	if (seg->fd == -1) {
@@ -63,6 +64,7 @@ static struct segment *open_segment(struct recovery *rec, const char *name)
 	if (seg->failed)
 		store_report(s, "%s: flush failed at opening: %s", seg->name, strerror(errno));
 	s->io->drop_cache(s->io->arg, seg->fd);
+	directory_open(s, seg);
 	return seg;
 }
 
@@ -73,6 +75,7 @@ static void mend_length(struct store *s, struct segment *seg)
 
 	if (size >= 0 && (uint64_t)size >= s->segment_size)
 		return;
+	directory_close(s, seg);
 	store_report(s, "%s: cut short: %lld of %" PRIu64 " bytes are there", seg->name,
 	    (long long)size, s->segment_size);
 	s->set_aside++;
@@ -192,20 +195,23 @@ static void look_for_missing(struct recovery *rec)
 
 /* --- replaying -------------------------------------------------------------------------------- */
 
-static bool replay_message(struct recovery *rec, struct place place, struct slice payload)
+static bool replay_message(struct recovery *rec, const struct found_record *found)
 {
 	struct record_message m = { 0 };
 	struct entry *old, *e;
 	const char *why;
 
-	if (!wire_decode(&record_message_table, payload, &m, rec->arena, &why) ||
-	    !record_message_is_sound(&m))
+	if (!wire_decode(&record_message_table, found->payload, &m, rec->arena, &why))
+		return false;
+	if (found->left_out > 0)
+		m.put.content = slice_new(NULL, found->left_out);
+	if (!record_message_is_sound(&m))
 		return false;
 	old = entry_find(rec->store, m.put.id);
 	if (old != NULL)
 		entry_remove(rec->store, old);
 	e = entry_add(rec->store, &m);
-	entry_place_message(rec->store, e, place);
+	entry_place_message(rec->store, e, found->place);
 	return true;
 }
 
@@ -274,40 +280,53 @@ static bool replay_tail(struct recovery *rec, const struct segment *seg, struct 
 	return true;
 }
 
-static void replay(void *arg, const struct segment *seg, const struct frame *f, struct place place,
-    struct slice payload)
+static void replay(void *arg, struct segment *seg, const struct found_record *found)
 {
 	struct recovery *rec = arg;
 	bool ok = false;
 
 	arena_reset(rec->arena);
-	switch (f->type) {
+	switch (found->type) {
 	case RECORD_MESSAGE:
-		ok = replay_message(rec, place, payload);
+		ok = replay_message(rec, found);
 		break;
 	case RECORD_STATUS:
-		ok = replay_status(rec, place, payload);
+		ok = replay_status(rec, found->place, found->payload);
 		break;
 	case RECORD_ATTEMPT:
 	case RECORD_HOLD:
 	case RECORD_RELEASE:
 	case RECORD_DEATH:
 	case RECORD_DONE:
-		ok = replay_note(rec, f->type, payload);
+		ok = replay_note(rec, found->type, found->payload);
 		break;
 	case RECORD_MARK:
-		ok = replay_mark(rec, payload);
+		ok = replay_mark(rec, found->payload);
 		break;
 	case RECORD_CUT:
 		ok = true;
 		break;
 	case RECORD_TAIL:
-		ok = replay_tail(rec, seg, payload);
+		ok = replay_tail(rec, seg, found->payload);
 		break;
 	}
 	if (!ok)
-		scan_set_aside(rec->store, seg, place.offset, place.len,
+		scan_set_aside(rec->store, seg, found->place.offset, found->place.len,
 		    "a record of unknown form");
+}
+
+/* By its directory when it has one, else record by record. */
+static void replay_segment(struct recovery *rec, struct segment *seg, uint64_t end)
+{
+	struct store *s = rec->store;
+
+	if (end != 0 && directory_replay(s, seg, end, replay, rec)) {
+		seg->end = end;
+		return;
+	}
+	scan_segment(s, seg, end, replay, rec);
+	if (end != 0)
+		directory_write(s, seg);
 }
 
 static void replay_all(struct recovery *rec)
@@ -323,7 +342,7 @@ static void replay_all(struct recovery *rec)
 			release(s, i, 1);
 			continue;
 		}
-		scan_segment(s, seg, end, replay, rec);
+		replay_segment(rec, seg, end);
 		i++;
 	}
 }
@@ -446,6 +465,7 @@ static void sort_headless(struct recovery *rec)
 		} else {
 			s->io->unlink(s->io->arg, s->options.directory, seg->name);
 		}
+		directory_remove(s, seg);
 		segment_free(s, seg);
 	}
 }
@@ -475,6 +495,7 @@ static int begin_anew(struct recovery *rec)
 	/* Told by the next header: what lies behind its end is cut. */
 	if (newest->end > SEGMENT_DATA)
 		s->previous = (struct segment_end){ newest->number, newest->end };
+	directory_write(s, newest);
 	return log_next_segment(s, true);
 }
 

@@ -39,48 +39,6 @@ static void copy_finish(struct store *s, struct append *a)
 	append_free(a);
 }
 
-/* A record that is damaged: what is left of it is saved, by an I/O thread. Until then the message is
- * in the index and keeps its segment from being freed. */
-struct damage_job {
-	struct job job;
-	struct entry *entry;	/* a reference */
-	struct segment segment; /* as it is now */
-	struct place place;
-};
-
-static void damage_run(struct store *s, struct job *job)
-{
-	struct damage_job *d = (struct damage_job *)job;
-
-	scan_set_aside(s, &d->segment, d->place.offset, d->place.len, d->entry->id);
-}
-
-static void damage_finish(struct store *s, struct job *job)
-{
-	struct damage_job *d = (struct damage_job *)job;
-
-	copy_ended(s, d->entry, 0);
-	if (!d->entry->gone)
-		entry_remove(s, d->entry);
-	entry_unref(d->entry);
-	free(d);
-}
-
-/* The copy under way ends with the job. */
-static void give_up_damaged(struct store *s, struct entry *e)
-{
-	struct damage_job *d = mem_alloc(sizeof(*d));
-
-	store_report(s, "%s: the record of this message is damaged", e->id);
-	d->entry = e;
-	entry_ref(e);
-	d->place = e->message;
-	d->segment = *segment_find(s, e->message.segment);
-	d->job.run = damage_run;
-	d->job.finish = damage_finish;
-	job_submit(s, &d->job);
-}
-
 static void copy_read(struct store *s, struct job *job)
 {
 	struct read_job *r = (struct read_job *)job;
@@ -88,10 +46,9 @@ static void copy_read(struct store *s, struct job *job)
 	struct append *a;
 
 	if (e->gone || r->error != 0 || e->version != r->version) {
-		if (!e->gone && r->error == EBADMSG)
-			give_up_damaged(s, e);
-		else
-			copy_ended(s, e, r->error == EBADMSG ? 0 : r->error);
+		copy_ended(s, e, r->error == EBADMSG ? 0 : r->error);
+		if (r->error != 0)
+			read_failed(s, r);
 		read_free(s, r);
 		return;
 	}
@@ -109,11 +66,11 @@ static void copy_read(struct store *s, struct job *job)
 static void copy(struct store *s, struct entry *e)
 {
 	/* A STATUS on its way has no place yet that the copy could read. */
-	if (e->copying || e->pending > 0 || clock_now() < s->recycling.after)
+	if (e->copying || e->damaged || e->pending > 0 || clock_now() < s->recycling.after)
 		return;
 	e->copying = true;
 	s->recycling.copies++;
-	read_begin(s, e, false, copy_read);
+	read_begin(s, e, READ_RECORD, copy_read);
 }
 
 void recycle_fold(struct store *s, struct entry *e)
@@ -146,6 +103,7 @@ static void tail_finish(struct store *s, struct append *a)
 		for (; s->used[gone]->number < a->oldest; gone++) {
 			struct segment *seg = s->used[gone];
 
+			seg->directory.ready = false;
 			if (seg->failed)
 				segment_list_add(&s->broken, &s->broken_count, seg);
 			else

@@ -263,6 +263,22 @@ static bool pass_damage(struct scan *c)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* The record at c->at. */
+static void see(struct scan *c, const struct frame *f, struct slice payload, scan_seen *seen,
+    void *arg)
+{
+	struct found_record found = {
+		.type = (enum record_type)f->type,
+		.place = { .segment = c->seg->number,
+		    .offset = (uint32_t)c->at,
+		    .len = (uint32_t)frame_size(f->len) },
+		.payload = payload,
+	};
+
+	directory_collect(c->store, c->seg, found.type, &found.place, payload);
+	seen(arg, c->seg, &found);
+}
+
 static void scan_records(struct scan *c, scan_seen *seen, void *arg)
 {
 	struct frame f;
@@ -277,8 +293,7 @@ static void scan_records(struct scan *c, scan_seen *seen, void *arg)
 			continue;
 		}
 		len = frame_size(f.len);
-		seen(arg, c->seg, &f, (struct place){ c->seg->number, (uint32_t)at, (uint32_t)len },
-		    payload);
+		see(c, &f, payload, seen, arg);
 		c->at = at + len;
 		c->batch = f.batch;
 		if (f.last) {
@@ -298,9 +313,14 @@ void scan_segment(struct store *s, struct segment *seg, uint64_t limit, scan_see
 		.at = SEGMENT_DATA,
 		.batch = 1,
 	};
+	uint64_t set_aside = s->set_aside;
 
 	c.unreadable = mem_alloc_array(c.size / BLOCK + 1, sizeof(*c.unreadable));
+	directory_start(seg);
 	scan_records(&c, seen, arg);
+	/* What is damaged is told at each opening, so that nobody misses it. */
+	if (s->set_aside > set_aside)
+		directory_drop(seg);
 	seg->end = c.at;
 	seg->batch = c.batch + 1;
 	free(c.window);

@@ -11,7 +11,6 @@
  * Frame: check of the next 24 bytes, check of the payload, length u32, type u16, flags u16, batch u32,
  * 0 u32; payload; zeros to a multiple of 8. All little-endian. The offset goes into the first check.
  */
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,20 +41,6 @@ enum {
 _Static_assert(HEADER_SIZE <= SECTOR, "a header must fit in one sector");
 
 static const char magic[8] = "GPqueue";
-
-static void put64(char *at, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static uint64_t get64(const char *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le64toh(value);
-}
 
 int io_pread_all(struct store *s, int fd, void *data, size_t len, uint64_t at)
 {
@@ -114,6 +99,7 @@ struct segment *segment_create(struct store *s)
 	int saved;
 
 	TAILQ_INIT(&seg->live);
+	seg->directory.fd = -1;
 	pthread_mutex_lock(&s->lock);
 	snprintf(seg->name, sizeof(seg->name), "log/%08x", s->next_name++);
 	pthread_mutex_unlock(&s->lock);
@@ -135,6 +121,7 @@ struct segment *segment_create(struct store *s)
 void segment_free(struct store *s, struct segment *seg)
 {
 	s->io->close(s->io->arg, seg->fd);
+	directory_close(s, seg);
 	free(seg);
 }
 
@@ -165,6 +152,7 @@ int segment_begin(struct store *s, struct segment *seg, uint64_t number, uint64_
 	seg->previous = previous;
 	seg->end = SEGMENT_DATA;
 	seg->batch = 1;
+	directory_start(seg);
 	encode_header(seg, block);
 	for (uint64_t at = 0; at < SEGMENT_DATA; at += BLOCK)
 		if (io_pwrite_all(s, seg->fd, block, sizeof(block), at) == -1 ||

@@ -155,6 +155,7 @@ static struct store *new_store(const struct store_options *options)
 	s->next_name = 1;
 	RB_INIT(&s->index);
 	TAILQ_INIT(&s->hot);
+	STAILQ_INIT(&s->gathered);
 	STAILQ_INIT(&s->submitted);
 	STAILQ_INIT(&s->finished);
 	STAILQ_INIT(&s->owed);

@@ -159,10 +159,16 @@ struct store_loaded {
 	struct arena *arena;
 };
 /* Reads it on an I/O thread; NULL and an error (ENOENT, EIO, EBADMSG) when it can't be.
- * A message put a moment ago comes from memory. */
+ * A message put a moment ago comes from memory. EBADMSG: its record is damaged; what is left of it is set aside,
+ * that is reported, and the message is gone soon. */
 typedef void store_read_done(void *arg, struct store_loaded *, int error);
 void store_read(struct store *, struct slice id, bool with_content, store_read_done *, void *arg);
 void store_loaded_free(struct store_loaded *);
+/* Reads several at once without content, which costs little for messages that lie together. loaded[i] is NULL
+ * for one that is gone or can't be read; the others are the receiver's to free, the array isn't. */
+typedef void store_page_done(void *arg, struct store_loaded **loaded, size_t count);
+void store_read_page(struct store *, const struct slice *ids, size_t count, store_page_done *,
+    void *arg);
 /* As store_put, but with the state that it has here: a message that comes from another queue. Which
  * descriptor it has makes no difference. */
 void store_put_loaded(struct store *, const struct store_loaded *, store_done *, void *arg);

@@ -40,13 +40,26 @@ void job_submit(struct store *s, struct job *job)
 		work_wake(s);
 }
 
-static void run_job(struct store *s, struct job *job)
+static void job_ended(struct store *s, struct job *job)
 {
-	job->run(s, job);
 	pthread_mutex_lock(&s->lock);
 	STAILQ_INSERT_TAIL(&s->jobs_finished, job, link);
 	pthread_mutex_unlock(&s->lock);
 	work_wake(s);
+}
+
+void job_answer(struct store *s, struct job *job)
+{
+	pthread_mutex_lock(&s->lock);
+	s->jobs_open++;
+	pthread_mutex_unlock(&s->lock);
+	job_ended(s, job);
+}
+
+static void run_job(struct store *s, struct job *job)
+{
+	job->run(s, job);
+	job_ended(s, job);
 }
 
 static struct job *take_job(struct store *s)
@@ -202,7 +215,8 @@ static void finish_append(struct store *s, struct append *a)
 void work_poll(struct store *s)
 {
 	struct append_list finished = STAILQ_HEAD_INITIALIZER(finished);
-	struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
+	struct job_list finished_jobs = STAILQ_HEAD_INITIALIZER(finished_jobs);
+	size_t appends = 0, jobs = 0;
 	struct append *a;
 	struct job *job;
 	uint64_t ignored;
@@ -214,23 +228,26 @@ void work_poll(struct store *s)
 	store_tell_reports(s);
 	pthread_mutex_lock(&s->lock);
 	STAILQ_CONCAT(&finished, &s->finished);
-	STAILQ_CONCAT(&jobs, &s->jobs_finished);
+	STAILQ_CONCAT(&finished_jobs, &s->jobs_finished);
 	s->drained_below = s->used[s->used_count - 1]->number;
 	pthread_mutex_unlock(&s->lock);
+	/* Who is answered often submits again. */
+	log_gather(s);
 	while ((a = STAILQ_FIRST(&finished)) != NULL) {
 		STAILQ_REMOVE_HEAD(&finished, link);
-		pthread_mutex_lock(&s->lock);
-		s->appends_open--;
-		pthread_mutex_unlock(&s->lock);
+		appends++;
 		finish_append(s, a);
 	}
-	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
-		STAILQ_REMOVE_HEAD(&jobs, link);
-		pthread_mutex_lock(&s->lock);
-		s->jobs_open--;
-		pthread_mutex_unlock(&s->lock);
+	while ((job = STAILQ_FIRST(&finished_jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&finished_jobs, link);
+		jobs++;
 		job->finish(s, job);
 	}
+	log_submit_gathered(s);
+	pthread_mutex_lock(&s->lock);
+	s->appends_open -= appends;
+	s->jobs_open -= jobs;
+	pthread_mutex_unlock(&s->lock);
 }
 
 bool work_idle(struct store *s)

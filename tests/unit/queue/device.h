@@ -46,7 +46,8 @@ struct device {
 	/* Faults: how many of the next calls fail; how many bytes fit; what is not done. */
 	int fail_fdatasync, fail_pwrite, fail_pread, fail_open;
 	size_t capacity;
-	off_t unreadable; /* the byte that no read may touch; 0: none */
+	off_t unreadable;		      /* the byte that no read may touch; 0: none */
+	const struct dev_file *unreadable_in; /* NULL: in any file */
 	bool lie_flush, lie_flush_late, lie_directory;
 	int late;  /* file whose flush is still to be done */
 	bool dead; /* nothing has an effect any more */
@@ -165,7 +166,8 @@ static ssize_t dev_pread(void *arg, int fd, void *data, size_t len, off_t at)
 		errno = EIO;
 		return -1;
 	}
-	if (d->unreadable != 0 && d->unreadable >= at && d->unreadable < at + (off_t)len) {
+	if (d->unreadable >= at && d->unreadable < at + (off_t)len && d->unreadable != 0 &&
+	    (d->unreadable_in == NULL || d->unreadable_in == f)) {
 		errno = EIO;
 		return -1;
 	}

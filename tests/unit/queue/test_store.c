@@ -15,191 +15,7 @@
 
 #include "common/base/buf.h"
 #include "common/queue/internal.h"
-#include "tests/unit/queue/device.h"
-
-enum { SEGMENT = 32 << 10 };
-
-/* One store on a device, and what its callbacks and reports said. */
-struct bench {
-	struct device *device;
-	struct store *store;
-	struct buf reports;
-	bool allow_network;
-	int answers, error; /* callbacks so far; what the last one said */
-	int visited, refused;
-	struct store_loaded *loaded;
-};
-
-static void on_report(void *arg, const char *text)
-{
-	struct bench *b = arg;
-
-	buf_printf(&b->reports, "%s\n", text);
-}
-
-static void on_visit(void *arg, const struct store_summary *summary)
-{
-	struct bench *b = arg;
-
-	(void)summary;
-	b->visited++;
-}
-
-static void on_done(void *arg, int error)
-{
-	struct bench *b = arg;
-
-	b->answers++;
-	b->error = error;
-}
-
-static void on_all_good(void *arg, int error)
-{
-	struct bench *b = arg;
-
-	b->refused += error != 0;
-}
-
-static void on_read(void *arg, struct store_loaded *loaded, int error)
-{
-	struct bench *b = arg;
-
-	b->loaded = loaded;
-	on_done(arg, error);
-}
-
-static void settle(struct bench *b)
-{
-	for (int i = 0; i < 50; i++)
-		store_poll(b->store);
-}
-
-static struct store *try_open(struct bench *b, char **why)
-{
-	struct store_options options = {
-		.directory = -1,
-		.io = &b->device->io,
-		.segment_size = SEGMENT,
-		.no_threads = true,
-		.allow_network = b->allow_network,
-		.report = on_report,
-		.arg = b,
-	};
-
-	b->visited = 0;
-	b->store = store_open(&options, on_visit, b, why);
-	return b->store;
-}
-
-static void open_store(struct bench *b)
-{
-	char *why = NULL;
-
-	if (try_open(b, &why) == NULL)
-		fail_msg("store_open: %s", why);
-}
-
-/* Closes as a crash does: what was not flushed is gone. */
-static void crash_and_open(struct bench *b)
-{
-	struct device *after = device_crash(b->device, DEV_LOSE_ALL, 1);
-
-	b->device->dead = true;
-	store_close(b->store);
-	device_free(b->device);
-	b->device = after;
-	open_store(b);
-}
-
-static void close_and_open(struct bench *b)
-{
-	store_close(b->store);
-	open_store(b);
-}
-
-static int setup(void **state)
-{
-	struct bench *b = mem_alloc(sizeof(*b));
-
-	b->device = device_new(1);
-	open_store(b);
-	settle(b);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct bench *b = *state;
-
-	store_close(b->store);
-	assert_int_equal(b->device->untrusted_writes, 0);
-	device_free(b->device);
-	buf_clear(&b->reports);
-	free(b);
-	return 0;
-}
-
-static int put_sized(struct bench *b, const char *id, size_t rcpts, struct slice content)
-{
-	struct slice address[200];
-	struct store_message m = {
-		.id = slice_of(id),
-		.arrival_us = 1234567,
-		.flags = 5,
-		.sender = SLICE("me@example.org"),
-		.envelope = SLICE("client=nobody"),
-		.address = { address, rcpts },
-		.content = content,
-	};
-
-	for (size_t i = 0; i < rcpts; i++)
-		address[i] = SLICE("you@example.net");
-	b->error = -1;
-	store_put(b->store, &m, on_done, b);
-	settle(b);
-	return b->error;
-}
-
-static int put(struct bench *b, const char *id, size_t rcpts)
-{
-	return put_sized(b, id, rcpts, SLICE("Subject: hi\r\n\r\nbody\r\n"));
-}
-
-static int status(struct bench *b, const char *id, uint64_t rcpt, enum rcpt_state state,
-    const char *reason)
-{
-	struct store_status one = {
-		.index = rcpt, .state = state, .dsn = SLICE("4.0.0"), .reason = slice_of(reason)
-	};
-
-	b->error = -1;
-	store_status(b->store, slice_of(id), &one, 1, 99, on_done, b);
-	settle(b);
-	return b->error;
-}
-
-static struct store_loaded *load_message(struct bench *b, const char *id)
-{
-	b->loaded = NULL;
-	b->error = -1;
-	store_read(b->store, slice_of(id), true, on_read, b);
-	settle(b);
-	return b->loaded;
-}
-
-static bool is_there(struct bench *b, const char *id)
-{
-	struct store_summary summary;
-
-	return store_summary(b->store, slice_of(id), &summary);
-}
-
-static void assert_text(struct slice got, const char *wanted)
-{
-	assert_int_equal(got.len, strlen(wanted));
-	assert_memory_equal(got.data, wanted, got.len);
-}
+#include "tests/unit/queue/one_store.h"
 
 /* --- the ordinary ----------------------------------------------------------------------------- */
 
@@ -486,11 +302,6 @@ static int put_large(struct bench *b, const char *id, size_t size, size_t told)
 	return b->error;
 }
 
-static bool has_large(struct bench *b, const char *name)
-{
-	return dev_find(b->device->names, b->device->name_count, name) >= 0;
-}
-
 static void large_content_lives_as_long_as_its_record(void **state)
 {
 	struct bench *b = *state;
@@ -753,30 +564,7 @@ static void a_large_file_that_can_not_be_flushed_is_refused(void **state)
 }
 
 /* The file of the device, or NULL. */
-static struct dev_file *file_named(struct bench *b, const char *name)
-{
-	int i = dev_find(b->device->names, b->device->name_count, name);
-
-	return i < 0 ? NULL : &b->device->file[b->device->names[i].file];
-}
-
 /* --- damage ----------------------------------------------------------------------------------- */
-
-/* Changes one byte of the disk at the place of this text; false when it is not there. */
-static bool damage(struct bench *b, const char *text)
-{
-	for (int i = 0; i < b->device->files; i++) {
-		struct dev_file *f = &b->device->file[i];
-		char *at = f->size == 0 ? NULL : memmem(f->data, f->size, text, strlen(text));
-
-		if (at != NULL) {
-			*at ^= 1;
-			f->durable[at - f->data] ^= 1;
-			return true;
-		}
-	}
-	return false;
-}
 
 static void damage_costs_the_record_it_lies_in(void **state)
 {
@@ -795,15 +583,6 @@ static void damage_costs_the_record_it_lies_in(void **state)
 	assert_true(has_large(b, "log/damaged-1-12288"));
 }
 
-static size_t count_text(const char *text, const char *wanted)
-{
-	size_t count = 0;
-
-	for (; (text = strstr(text, wanted)) != NULL; text++)
-		count++;
-	return count;
-}
-
 /* However often the block is looked for, behind damage and before it. */
 static void a_block_that_cannot_be_read_costs_what_lies_in_it(void **state)
 {
@@ -815,6 +594,7 @@ static void a_block_that_cannot_be_read_costs_what_lies_in_it(void **state)
 	put_sized(b, "BBBBBB", 1, slice_new(content, sizeof(content)));
 	put(b, "CCCCCC", 1);
 	store_close(b->store);
+	assert_true(without_directories(b));
 	b->device->unreadable = SEGMENT_DATA + 3 * BLOCK + 100;
 	open_store(b);
 	assert_true(is_there(b, "AAAAAA"));
@@ -876,16 +656,6 @@ static void a_lost_segment_is_reported(void **state)
 		snprintf(id, sizeof(id), "N%d", i);
 		assert_int_equal(put(b, id, 1), 0);
 	}
-}
-
-static void write_over(struct bench *b, const char *name, size_t at, char byte, size_t len)
-{
-	struct dev_file *f = file_named(b, name);
-
-	assert_non_null(f);
-	assert_true(at + len <= f->size);
-	memset(f->data + at, byte, len);
-	memset(f->durable + at, byte, len);
 }
 
 static void the_newest_segment_without_a_header_is_kept(void **state)
@@ -957,6 +727,7 @@ static void promised_records_that_became_zeros_are_reported(void **state)
 		put(b, id, 1);
 	}
 	write_over(b, "log/00000001", SEGMENT - BLOCK, 0, BLOCK);
+	assert_true(without_directories(b));
 	crash_and_open(b);
 	assert_int_equal(b->visited, 7);
 	assert_non_null(strstr(buf_text(&b->reports), "set aside"));
@@ -1323,8 +1094,6 @@ static void reports_and_owed_records_come_from_threads_in_order(void **state)
 	snprintf(command, sizeof(command), "rm -r %s", path);
 	assert_int_equal(system(command), 0);
 }
-
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
