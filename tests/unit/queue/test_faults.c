@@ -10,13 +10,14 @@
 
 static struct tally tally, lies;
 
-enum { CRASH_POINTS = 5000, WITH_FAULTS = 900, DISTINCT = 10000 };
+enum { CRASH_POINTS = 5000, WITH_FAULTS = 900, CUTS_AT_ONCE = 24, DISTINCT = 10000 };
 
 /* Returns at how many moments the power was cut. */
 static unsigned long survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 {
 	struct world *w = world_new(seed, fault_odds, &tally);
 
+	w->cuts_at_once = CUTS_AT_ONCE;
 	work(w, moments);
 	count_copies(w);
 	print_message("seed %lu: %lu crash points, %lu power cuts, %lu of them while opening after "

@@ -686,7 +686,7 @@ static void a_misplaced_block_costs_what_it_hit(void **state)
 	put(b, "BBBBBB", 1);
 	put(b, "CCCCCC", 1);
 	f = file_named(b, "log/00000001");
-	memcpy(f->durable + SEGMENT_DATA, f->data + SEGMENT_DATA + 2 * BLOCK, BLOCK);
+	dev_spoil(f, SEGMENT_DATA, f->now->at + SEGMENT_DATA + 2 * BLOCK, BLOCK);
 	crash_and_open(b);
 	assert_false(is_there(b, "AAAAAA"));
 	assert_true(is_there(b, "BBBBBB"));
@@ -908,11 +908,11 @@ static void content_that_looks_like_a_record_is_content(void **state)
 	put_sized(b, "AAAAAA", 1, SLICE("victim text"));
 	for (int i = 0; i < b->device->files; i++)
 		if (b->device->file[i].size > 0 &&
-		    memmem(b->device->file[i].data, b->device->file[i].size, "victim text", 11) !=
-			NULL)
+		    memmem(b->device->file[i].now->at, b->device->file[i].size, "victim text",
+			11) != NULL)
 			first = &b->device->file[i];
 	assert_non_null(first);
-	memcpy(copy, first->data + SEGMENT_DATA, sizeof(copy));
+	memcpy(copy, first->now->at + SEGMENT_DATA, sizeof(copy));
 	put_sized(b, "BBBBBB", 1, slice_new(copy, sizeof(copy)));
 	status(b, "AAAAAA", 0, RCPT_DELIVERED, "");
 	put(b, "CCCCCC", 1);
