@@ -45,14 +45,25 @@ static void hot_keep(struct store *s, struct entry *e, struct append *a)
 		hot_drop(s, TAILQ_FIRST(&s->hot)->owner);
 }
 
+/* A record that was handed to the disk may be there although its flush failed: only a later record that
+ * ends the message settles that, and until then the content stays with it. */
+static void withdraw(struct store *s, struct entry *e, bool may_be_on_disk)
+{
+	if (may_be_on_disk) {
+		change_end(s, e);
+		return;
+	}
+	if (e->large)
+		large_remove(s, slice_of(e->id));
+	entry_remove(s, e);
+}
+
 void put_finish(struct store *s, struct append *a)
 {
 	struct entry *e = a->entry;
 
 	if (a->error != 0) {
-		if (e->large)
-			large_remove(s, slice_of(e->id));
-		entry_remove(s, e);
+		withdraw(s, e, a->place.len > 0);
 		append_free(a);
 		return;
 	}

@@ -8,7 +8,7 @@
 
 static struct tally tally;
 
-enum { SEEDS = 6, CRASH_POINTS = 1000, FAULT_ODDS = 30 };
+enum { SEEDS = 12, CRASH_POINTS = 1000, FAULT_ODDS = 30 };
 
 int main(void)
 {

@@ -9,12 +9,20 @@
 
 #include "common/queue/inspect.h"
 #include "common/queue/internal.h"
-#include "tests/unit/queue/device.h"
+#include "tests/unit/queue/crash.h"
 
-enum { TALLY_KILL = DEV_KEEP_ALL + 1, TALLY_KINDS, TALLY_TYPES = 32, TALLY_ROOM = 1 << 20 };
+enum { TALLY_KILL = DEV_KEEP_ALL + 1, TALLY_KINDS, TALLY_ROOM = 1 << 20 };
+/* What is written besides records: numbers behind those of the types. */
+enum { TALLY_HEADER = 24, TALLY_DIRECTORY, TALLY_LARGE, TALLY_ZEROS, TALLY_TYPES };
 
-static const char *const tally_ops[] = { "create", "write", "write directory", "flush", "unlink",
-	"sync directory" };
+static const char *const tally_ops[] = { "create", "write", "flush", "unlink", "sync directory" };
+
+static const char *const tally_others[TALLY_TYPES] = {
+	[TALLY_HEADER] = "segment header",
+	[TALLY_DIRECTORY] = "directory",
+	[TALLY_LARGE] = "large content",
+	[TALLY_ZEROS] = "new segment",
+};
 
 struct tally_row {
 	unsigned long points[TALLY_KINDS], distinct;
@@ -31,37 +39,32 @@ struct tally {
 	} at;
 };
 
-/* The types of the records in a write to a segment; 0 for any other. */
+/* A bit for each type of what this write holds. */
 static uint32_t tally_types(const struct device *d)
 {
 	uint32_t types = 0, len;
 	uint16_t type;
 
-	if (d->write_to == NULL || strncmp(d->write_to, "log/", strlen("log/")) != 0)
+	if (d->write_name == NULL)
 		return 0;
-	for (size_t at = 0; d->write_at >= SEGMENT_DATA && at + FRAME_HEADER <= d->write_len;) {
+	if (dev_is_in(d->write_name, DEV_LARGE))
+		return 1u << TALLY_LARGE;
+	if (strstr(d->write_name, DIRECTORY_SUFFIX) != NULL)
+		return 1u << TALLY_DIRECTORY;
+	if (d->write_at < SEGMENT_DATA)
+		return 1u << (d->write_data[0] == 0 ? TALLY_ZEROS : TALLY_HEADER);
+	for (size_t at = 0; at + FRAME_HEADER <= d->write_len; at += frame_size(len)) {
 		memcpy(&len, d->write_data + at + 16, sizeof(len));
 		memcpy(&type, d->write_data + at + 20, sizeof(type));
-		if (type == 0 || type >= TALLY_TYPES || len > d->write_len)
+		if (type == 0 || type >= TALLY_HEADER || len > d->write_len)
 			break;
 		types |= 1u << type;
-		at += frame_size(len);
 	}
 	return types;
 }
 
-/* A write to the file beside a segment counts by itself. */
-static const char *tally_op(const struct device *d, const char *op)
-{
-	return strcmp(op, "write") == 0 && d->write_to != NULL &&
-		strstr(d->write_to, DIRECTORY_SUFFIX) != NULL
-	    ? "write directory"
-	    : op;
-}
-
 static void tally_before(struct tally *t, const struct device *d, const char *op)
 {
-	op = tally_op(d, op);
 	for (t->at.op = 0; t->at.op < ARRAY_LENGTH(tally_ops); t->at.op++)
 		if (strcmp(op, tally_ops[t->at.op]) == 0)
 			break;
@@ -69,25 +72,6 @@ static void tally_before(struct tally *t, const struct device *d, const char *op
 		panic("tally: the operation \"%s\" has no row", op);
 	if (strcmp(op, "write") == 0)
 		t->at.types = tally_types(d);
-}
-
-static uint64_t tally_hash(const struct device *d)
-{
-	uint64_t hash = 14695981039346656037u, word;
-
-	for (int i = 0; i < d->name_count; i++) {
-		const struct dev_file *f = &d->file[d->names[i].file];
-
-		for (const char *c = d->names[i].name; *c != '\0'; c++)
-			hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-		hash = (hash ^ f->size) * 1099511628211u;
-		for (size_t at = 0; at + sizeof(word) <= f->room; at += sizeof(word)) {
-			memcpy(&word, f->data + at, sizeof(word));
-			hash = (hash ^ word) * 1099511628211u;
-			hash ^= hash >> 29;
-		}
-	}
-	return hash | 1;
 }
 
 static bool tally_is_new(struct tally *t, uint64_t hash)
@@ -107,7 +91,7 @@ static bool tally_is_new(struct tally *t, uint64_t hash)
 /* This disk is left by such a crash, and is opened. */
 static void tally_crash(struct tally *t, const struct device *left, int kind)
 {
-	bool is_new = tally_is_new(t, tally_hash(left));
+	bool is_new = tally_is_new(t, device_hash(left));
 
 	t->points++;
 	t->distinct += is_new;
@@ -123,8 +107,10 @@ static void tally_crash(struct tally *t, const struct device *left, int kind)
 /* False when the row is empty. */
 static inline bool tally_print_row(const char *name, const struct tally_row *r)
 {
-	print_message("%-16s %9lu %9lu %9lu %9lu %9lu\n", name, r->points[DEV_LOSE_ALL],
-	    r->points[DEV_KEEP_SOME], r->points[DEV_KEEP_ALL], r->points[TALLY_KILL], r->distinct);
+	print_message("%-16s", name);
+	for (int i = 0; i < TALLY_KINDS; i++)
+		print_message(" %9lu", r->points[i]);
+	print_message(" %9lu\n", r->distinct);
 	return r->distinct > 0;
 }
 
@@ -133,12 +119,14 @@ static inline bool tally_print(const struct tally *t)
 {
 	bool all = true;
 
-	print_message("%-16s %9s %9s %9s %9s %9s\n", "", "lost", "some kept", "all kept", "killed",
-	    "distinct");
+	print_message("%-16s %9s %9s %9s %9s %9s %9s\n", "", "lost", "some kept", "torn",
+	    "all kept", "killed", "distinct");
 	for (size_t i = 0; i < ARRAY_LENGTH(tally_ops); i++)
 		all = tally_print_row(tally_ops[i], &t->op[i]) && all;
 	for (enum record_type i = RECORD_MESSAGE; record_name(i) != NULL; i++)
 		all = tally_print_row(record_name(i), &t->type[i]) && all;
+	for (size_t i = TALLY_HEADER; i < TALLY_TYPES; i++)
+		all = tally_print_row(tally_others[i], &t->type[i]) && all;
 	print_message("%lu crashes, %lu of them left distinct disks\n", t->points, t->distinct);
 	return all;
 }

@@ -554,6 +554,74 @@ static void an_empty_newest_segment_that_fails_hides_nothing(void **state)
 	assert_true(is_there(b, "AAAAAA"));
 }
 
+/* Its record may be on the disk all the same: only the next opening knows. */
+static void content_stays_while_its_record_may_be_on_the_disk(void **state)
+{
+	struct bench *b = *state;
+	/* Behind that of the file; behind those of the next header. */
+	struct countdown records = { .first = 2, .second = 5 };
+	struct device *before = b->device;
+	struct slice address = SLICE("you@example.net");
+	struct store_message m = {
+		.id = SLICE("BIG"), .address = { &address, 1 }, .large_size = 4
+	};
+	int fd = store_large_create(b->store, m.id);
+
+	assert_int_equal(dev_pwrite(b->device, fd, "text", 4, 0), 4);
+	fail_flushes(b, &records);
+	b->error = -1;
+	store_put(b->store, &m, on_done, b);
+	for (int i = 0; b->error == -1 && i < 50; i++)
+		store_poll(b->store);
+	assert_int_equal(b->error, EIO);
+	assert_int_equal(records.flush, records.second);
+	/* No header that tells where the log ended is written. */
+	before->fail_pwrite = 1000;
+	settle(b);
+	before->before = NULL;
+	b->device = device_crash(before, DEV_KEEP_ALL, 1);
+	before->dead = true;
+	store_close(b->store);
+	device_free(before);
+	buf_reset(&b->reports);
+	open_store(b);
+	assert_true(is_there(b, "BIG"));
+	assert_true(has_large(b, "large/BIG"));
+	assert_int_equal(b->reports.len, 0);
+}
+
+static void content_goes_when_no_crash_can_bring_its_record_back(void **state)
+{
+	struct bench *b = *state;
+	struct countdown records = { .first = 2, .second = 5 };
+
+	fail_flushes(b, &records);
+	assert_int_equal(put_large(b, "BIG", 1000, 1000), EIO);
+	b->device->before = NULL;
+	assert_false(has_large(b, "large/BIG"));
+	crash_and_open(b);
+	assert_false(is_there(b, "BIG"));
+	assert_int_equal(put_large(b, "BIG", 1000, 1000), 0);
+}
+
+static void content_whose_record_was_never_written_goes_at_once(void **state)
+{
+	struct bench *b = *state;
+	char envelope[SEGMENT] = { 0 };
+	struct slice address = SLICE("you@example.net");
+	struct store_message m = { .id = SLICE("BIG"),
+		.address = { &address, 1 },
+		.envelope = slice_new(envelope, sizeof(envelope)),
+		.large_size = 4 };
+	int fd = store_large_create(b->store, m.id);
+
+	assert_int_equal(dev_pwrite(b->device, fd, "text", 4, 0), 4);
+	store_put(b->store, &m, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, EMSGSIZE);
+	assert_false(has_large(b, "large/BIG"));
+}
+
 static void a_large_file_that_can_not_be_flushed_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -618,7 +686,7 @@ static void a_misplaced_block_costs_what_it_hit(void **state)
 	put(b, "BBBBBB", 1);
 	put(b, "CCCCCC", 1);
 	f = file_named(b, "log/00000001");
-	memcpy(f->durable + SEGMENT_DATA, f->data + SEGMENT_DATA + 2 * BLOCK, BLOCK);
+	dev_spoil(f, SEGMENT_DATA, f->now->at + SEGMENT_DATA + 2 * BLOCK, BLOCK);
 	crash_and_open(b);
 	assert_false(is_there(b, "AAAAAA"));
 	assert_true(is_there(b, "BBBBBB"));
@@ -840,11 +908,11 @@ static void content_that_looks_like_a_record_is_content(void **state)
 	put_sized(b, "AAAAAA", 1, SLICE("victim text"));
 	for (int i = 0; i < b->device->files; i++)
 		if (b->device->file[i].size > 0 &&
-		    memmem(b->device->file[i].data, b->device->file[i].size, "victim text", 11) !=
-			NULL)
+		    memmem(b->device->file[i].now->at, b->device->file[i].size, "victim text",
+			11) != NULL)
 			first = &b->device->file[i];
 	assert_non_null(first);
-	memcpy(copy, first->data + SEGMENT_DATA, sizeof(copy));
+	memcpy(copy, first->now->at + SEGMENT_DATA, sizeof(copy));
 	put_sized(b, "BBBBBB", 1, slice_new(copy, sizeof(copy)));
 	status(b, "AAAAAA", 0, RCPT_DELIVERED, "");
 	put(b, "CCCCCC", 1);
@@ -1163,6 +1231,9 @@ int main(void)
 		WITH_STORE(a_segment_that_fails_at_opening_is_not_written_again),
 		WITH_STORE(a_segment_whose_flush_fails_at_opening_is_not_written),
 		WITH_STORE(an_empty_newest_segment_that_fails_hides_nothing),
+		WITH_STORE(content_stays_while_its_record_may_be_on_the_disk),
+		WITH_STORE(content_goes_when_no_crash_can_bring_its_record_back),
+		WITH_STORE(content_whose_record_was_never_written_goes_at_once),
 		WITH_STORE(a_large_file_that_can_not_be_flushed_is_refused),
 		WITH_STORE(damage_costs_the_record_it_lies_in),
 		WITH_STORE(a_block_that_cannot_be_read_costs_what_lies_in_it),
