@@ -154,6 +154,10 @@ check-unit: $(UNIT_RUNS)
 $(UNIT_RUNS): run/%: $(BUILD)/%
 	@scripts/run-test $<
 
+# The store's power cuts and faults with new seeds for SECONDS; FAULTS_SEED=N tries that one again.
+check-faults: $(BUILD)/unit/queue/test_faults
+	FAULTS_SECONDS=$(SECONDS) $<
+
 # Stores that break their protocol on purpose must be found out by the store's own test.
 check-bad-stores: $(call objects,tests/unit/queue/bad_store.c) $(call test_archives,queue)
 	@COMPILE='$(CC) $(ALL_CFLAGS) -w -O0 -g0' LINK='$(CC) $(LINK_HARDENING) $(LDFLAGS)' \

@@ -39,6 +39,7 @@ struct load {
 	const char *directory;
 	unsigned writers;
 	size_t size;
+	double seconds;
 	deadline start, until; /* what is answered before start is warming up */
 	pthread_mutex_t lock;
 	unsigned long count, flushes, latency_count;
@@ -51,6 +52,13 @@ static void fail(const char *what)
 {
 	fprintf(stderr, "store_load: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* When all is prepared: opening a full queue is not part of it. */
+static void begin(void)
+{
+	load.start = deadline_after((int64_t)(load.seconds * 0.25 * CLOCK_SECOND));
+	load.until = deadline_after((int64_t)(load.seconds * 1.25 * CLOCK_SECOND));
 }
 
 static double cpu_seconds(void)
@@ -206,6 +214,7 @@ static void run_store(void)
 	struct store *store = load_open(load.directory);
 	bool warm = false;
 
+	begin();
 	for (unsigned i = 0; i < load.writers; i++) {
 		writers[i].store = store;
 		writing++;
@@ -244,7 +253,7 @@ static void run_probe(void)
 		if (pwrite(fd, zeros, 1 << 20, done) != 1 << 20)
 			fail(path);
 	fsync(fd);
-	load.start = deadline_after(load.start - clock_now());
+	begin();
 	while (clock_now() < load.until) {
 		deadline since = clock_now();
 
@@ -300,6 +309,7 @@ static void run_files(void)
 
 	if (mkdir(load.directory, 0700) == -1 && errno != EEXIST)
 		fail(load.directory);
+	begin();
 	for (unsigned i = 0; i < load.writers; i++) {
 		numbers[i] = i;
 		if (pthread_create(&threads[i], NULL, files_writer, &numbers[i]) != 0)
@@ -332,7 +342,8 @@ static int usage(void)
 {
 	fprintf(stderr,
 	    "usage: store_load store|probe|files DIRECTORY WRITERS SIZE SECONDS\n"
-	    "       store_load fill DIRECTORY COUNT SIZE\n");
+	    "       store_load fill DIRECTORY COUNT SIZE\n"
+	    "       store_load open DIRECTORY\n");
 	return 64;
 }
 
@@ -342,7 +353,6 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} modes[] = { { "store", run_store }, { "probe", run_probe }, { "files", run_files } };
-	double seconds;
 
 	if (argc == 5 && strcmp(argv[1], "fill") == 0 && strtoul(argv[4], NULL, 10) <= LARGE)
 		return fill_main(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
@@ -353,14 +363,12 @@ int main(int argc, char **argv)
 	load.directory = argv[2];
 	load.writers = (unsigned)strtoul(argv[3], NULL, 10);
 	load.size = strtoul(argv[4], NULL, 10);
-	seconds = strtod(argv[5], NULL);
+	load.seconds = strtod(argv[5], NULL);
 	if (load.writers == 0 || load.writers > WRITERS_MAX || load.size > sizeof(content) ||
-	    seconds <= 0)
+	    load.seconds <= 0)
 		return usage();
 	load.latency_us = mem_alloc_array(LATENCIES_MAX, sizeof(float));
 	memset(content, 'x', sizeof(content));
-	load.start = deadline_after((int64_t)(seconds * 0.25 * CLOCK_SECOND));
-	load.until = deadline_after((int64_t)(seconds * 1.25 * CLOCK_SECOND));
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (strcmp(argv[1], modes[i].name) == 0) {
 			modes[i].run();

@@ -220,9 +220,13 @@ void intake_forget_content(struct message *m)
 static void store_and_answer(struct intake *in)
 {
 	struct message *m = in->message;
-	int error = store_has_room(store, in->content.len) ? put(in) : ENOSPC;
+	int error = ENOSPC;
 	char text[ID_LIMIT + 32];
 
+	if (store_has_room(store, in->content.len))
+		error = put(in);
+	else if (in->has_large)
+		store_large_discard(store, m->id);
 	if (error == ENOSPC || error == EDQUOT) {
 		reply_full(in);
 	} else if (error == EEXIST) {
@@ -237,8 +241,6 @@ static void store_and_answer(struct intake *in)
 		reply(in, 451, "4.3.0", "Error: queue file write error");
 	}
 	if (error != 0) {
-		if (in->has_large)
-			store_large_discard(store, m->id);
 		arena_free(m->arena);
 		free(m);
 		return;

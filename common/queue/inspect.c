@@ -308,12 +308,19 @@ static uint64_t next_frame(const struct walk *w, uint64_t at, struct frame *f)
 	return w->size;
 }
 
+static bool is_torn_cut(const struct walk *w, uint64_t at, const struct frame *f)
+{
+	struct slice payload;
+
+	return f->type == RECORD_CUT && !payload_at(w, at, f, &payload);
+}
+
 static bool is_later_batch_behind(const struct walk *w, uint64_t at)
 {
 	struct frame f;
 
 	for (; (at = next_frame(w, at, &f)) < w->size; at += FRAME_ALIGN)
-		if (f.batch > w->batch)
+		if (f.batch > w->batch && !is_torn_cut(w, at, &f))
 			return true;
 	return false;
 }

@@ -131,6 +131,8 @@ uint64_t segment_version(struct store *, const struct segment *);
 bool segment_is_blank(struct store *, const struct segment *);
 /* Bytes that a payload of this length takes. */
 uint64_t frame_size(size_t payload);
+/* Whether a segment can hold such a record. */
+bool record_fits(const struct store *, uint64_t payload);
 /* Appends the frame of this payload, to be written at offset. */
 void frame_put(const struct segment *, uint64_t offset, const struct frame *, const char *payload,
     struct buf *out);
@@ -169,7 +171,7 @@ struct entry {
 	uint32_t version; /* STATUS records so far */
 	uint32_t rcpt_count, rcpt_open, attempts, deaths, open_attempts;
 	bool arriving : 1, held : 1, large : 1, in_doubt : 1, linked : 1, copying : 1, gone : 1;
-	bool has_many : 1, damaged : 1;
+	bool has_many : 1, damaged : 1, stays : 1;
 	uint8_t marks;
 	char id[];
 };

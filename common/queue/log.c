@@ -351,7 +351,7 @@ void log_work(struct store *s, struct append_list *work)
 		STAILQ_REMOVE_HEAD(&todo, link);
 		if (!STAILQ_EMPTY(&s->owed))
 			error = EIO; /* What comes later must not overtake it. */
-		else if (need > s->segment_size - SEGMENT_DATA)
+		else if (!record_fits(s, a->payload.len))
 			error = EMSGSIZE;
 		else if (!a->urgent && !room_for_mail(s))
 			error = ENOSPC;

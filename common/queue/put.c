@@ -13,6 +13,9 @@
 /* What a backlog may hold of the process's memory; what falls out is read from the disk. */
 enum { HOT_LIMIT = 8 << 20 };
 
+/* What a copy adds at least, which must fit too: the state of each recipient and a few numbers. */
+enum { COPY_STATE = 8, COPY_NUMBERS = 256 };
+
 /* What the record takes, with the room that its buffer grew ahead. */
 static size_t hot_size(const struct append *a)
 {
@@ -42,14 +45,25 @@ static void hot_keep(struct store *s, struct entry *e, struct append *a)
 		hot_drop(s, TAILQ_FIRST(&s->hot)->owner);
 }
 
+/* A record that was handed to the disk may be there although its flush failed: only a later record that
+ * ends the message settles that, and until then the content stays with it. */
+static void withdraw(struct store *s, struct entry *e, bool may_be_on_disk)
+{
+	if (may_be_on_disk) {
+		change_end(s, e);
+		return;
+	}
+	if (e->large)
+		large_remove(s, slice_of(e->id));
+	entry_remove(s, e);
+}
+
 void put_finish(struct store *s, struct append *a)
 {
 	struct entry *e = a->entry;
 
 	if (a->error != 0) {
-		if (e->large)
-			large_remove(s, slice_of(e->id));
-		entry_remove(s, e);
+		withdraw(s, e, a->place.len > 0);
 		append_free(a);
 		return;
 	}
@@ -78,6 +92,17 @@ bool record_message_is_sound(const struct record_message *m)
 	    (m->put.content.len == 0 || m->put.large_size == 0);
 }
 
+/* Content that was written for it goes too, unless a message of this id has it. */
+static void refuse(struct store *s, const struct store_message *put, store_done *done, void *arg,
+    int error)
+{
+	const struct entry *e = entry_find(s, put->id);
+
+	if (put->large_size > 0 && (e == NULL || !e->large))
+		large_remove(s, put->id);
+	log_answer(s, done, arg, error);
+}
+
 static void put_record(struct store *s, const struct record_message *m, store_done *done, void *arg)
 {
 	const struct store_message *put = &m->put;
@@ -85,17 +110,22 @@ static void put_record(struct store *s, const struct record_message *m, store_do
 	struct append *a;
 
 	if (!record_message_is_sound(m) || (put->large_size > 0 && !large_name(name, put->id))) {
-		log_answer(s, done, arg, EINVAL);
+		refuse(s, put, done, arg, EINVAL);
 		return;
 	}
 	if (entry_find(s, put->id) != NULL) {
-		log_answer(s, done, arg, EEXIST);
+		refuse(s, put, done, arg, EEXIST);
 		return;
 	}
 	a = append_new(RECORD_MESSAGE, NULL);
 	if (!append_encode(a, &record_message_table, m)) {
 		append_free(a);
-		log_answer(s, done, arg, EINVAL);
+		refuse(s, put, done, arg, EINVAL);
+		return;
+	}
+	if (!record_fits(s, a->payload.len + COPY_STATE * put->address.count + COPY_NUMBERS)) {
+		append_free(a);
+		refuse(s, put, done, arg, EMSGSIZE);
 		return;
 	}
 	a->entry = entry_add(s, m);

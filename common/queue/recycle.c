@@ -39,6 +39,27 @@ static void copy_finish(struct store *s, struct append *a)
 	append_free(a);
 }
 
+static bool encode_copy(const struct store *s, struct append *a, const struct read_job *r)
+{
+	buf_clear(&a->payload);
+	if (!append_encode(a, &record_message_table, &r->record))
+		panic("%s: a record that was read can't be written", r->entry->id);
+	return record_fits(s, a->payload.len);
+}
+
+/* The outcomes' texts of many recipients can outgrow a segment: what only tells people more goes first. A record
+ * without them fits, see put.c; one that an older program took may not, and stays where it is. */
+static bool encode_in_segment(const struct store *s, struct append *a, struct read_job *r)
+{
+	if (encode_copy(s, a, r))
+		return true;
+	r->record.reason.count = 0;
+	if (encode_copy(s, a, r))
+		return true;
+	r->record.dsn.count = 0;
+	return encode_copy(s, a, r);
+}
+
 static void copy_read(struct store *s, struct job *job)
 {
 	struct read_job *r = (struct read_job *)job;
@@ -57,16 +78,25 @@ static void copy_read(struct store *s, struct job *job)
 	a->owed = false;
 	a->is_copy = true;
 	a->finish = copy_finish;
-	if (!append_encode(a, &record_message_table, &r->record))
-		panic("%s: a record that was read can't be written", e->id);
-	log_submit(s, a);
+	if (encode_in_segment(s, a, r)) {
+		log_submit(s, a);
+	} else {
+		store_report(s,
+		    "%s: its record is too large to be copied: it keeps the log long until the "
+		    "message is done",
+		    e->id);
+		e->stays = true;
+		copy_ended(s, e, 0);
+		append_free(a);
+	}
 	read_free(s, r);
 }
 
 static void copy(struct store *s, struct entry *e)
 {
 	/* A STATUS on its way has no place yet that the copy could read. */
-	if (e->copying || e->damaged || e->pending > 0 || clock_now() < s->recycling.after)
+	if (e->copying || e->damaged || e->stays || e->pending > 0 ||
+	    clock_now() < s->recycling.after)
 		return;
 	e->copying = true;
 	s->recycling.copies++;

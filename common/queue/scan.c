@@ -125,13 +125,22 @@ static uint64_t next_frame(struct scan *c, uint64_t at, struct frame *f)
 	return c->size;
 }
 
+/* A CUT promises nothing, and what it has behind it comes in later batches than its own: one that a
+ * crash tore says nothing about what lies before it. */
+static bool is_torn_cut(struct scan *c, uint64_t at, const struct frame *f)
+{
+	struct slice payload;
+
+	return f->type == RECORD_CUT && !payload_at(c, at, f, &payload);
+}
+
 /* Steps over no frame: one that was cut may reach into what was written later. */
 static bool is_later_batch_behind(struct scan *c, uint64_t at)
 {
 	struct frame f;
 
 	for (; (at = next_frame(c, at, &f)) < c->size; at += FRAME_ALIGN)
-		if (f.batch > c->batch)
+		if (f.batch > c->batch && !is_torn_cut(c, at, &f))
 			return true;
 	return false;
 }

@@ -227,6 +227,11 @@ uint64_t frame_size(size_t payload)
 	    (((uint64_t)payload + FRAME_ALIGN - 1) & ~(uint64_t)(FRAME_ALIGN - 1));
 }
 
+bool record_fits(const struct store *s, uint64_t payload)
+{
+	return frame_size(payload) <= s->segment_size - SEGMENT_DATA;
+}
+
 /* The key of one frame: its place is part of it. */
 static uint64_t header_check(const struct segment *seg, uint64_t offset, const char *frame)
 {

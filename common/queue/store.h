@@ -123,7 +123,8 @@ typedef void store_done(void *arg, int error);
 /* Room for new mail of this size: checked before a reply that invites content. */
 bool store_has_room(struct store *, uint64_t size);
 /* A new message; everything is copied before it returns. EEXIST for an id that is there. The other
- * calls know it from its callback on. */
+ * calls know it from its callback on. Its large content is the store's from here on: when the message is
+ * refused, the store removes it as soon as no crash can bring the record back. */
 void store_put(struct store *, const struct store_message *, store_done *, void *arg);
 /* A file for large content: a write-only descriptor that the caller passes on and closes; -1 with
  * errno. store_put with large_size then flushes the file, its directory and the record. */

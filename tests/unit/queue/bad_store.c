@@ -6,12 +6,14 @@
  */
 #include "tests/unit/queue/world.h"
 
-enum { SEEDS = 6, CRASH_POINTS = 1000, FAULT_ODDS = 30 };
+static struct tally tally;
+
+enum { SEEDS = 12, CRASH_POINTS = 1000, FAULT_ODDS = 30 };
 
 int main(void)
 {
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-		struct world *w = world_new(seed, seed % 2 == 0 ? FAULT_ODDS : 0);
+		struct world *w = world_new(seed, seed % 2 == 0 ? FAULT_ODDS : 0, &tally);
 
 		work(w, CRASH_POINTS);
 		if (w->losses > 0) {

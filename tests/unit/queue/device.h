@@ -2,10 +2,8 @@
 /*
  * device.h - a disk in memory that keeps apart what was written and what was flushed.
  *
- * device_crash makes the disk that a power cut would leave: what was flushed, and of the rest any
- * sectors and any names, or none, or all. device_kill makes the one that a killed process leaves: the
- * machine runs on, so all is seen, and what was not flushed still isn't. Faults and lies are switched on by members. Included by the
- * tests of this folder.
+ * Faults and lies are switched on by members. What a crash leaves of it: crash.h. Bytes are shared by disks until
+ * one of them writes, so that thousands of copies cost little. Included by the tests of this folder.
  */
 #ifndef GP_TEST_DEVICE_H
 #define GP_TEST_DEVICE_H
@@ -19,17 +17,30 @@
 #include "common/base/mem.h"
 #include "common/queue/store.h"
 
-enum { DEV_SECTOR = 512, DEV_FILES = 512, DEV_NAMES = 256, DEV_FD = 100000, DEV_DIR_FD = 99990 };
+enum {
+	DEV_SECTOR = 512,
+	DEV_FILES = 512,
+	DEV_NAMES = 256,
+	DEV_NAME = 48,
+	DEV_FD = 100000,
+	DEV_DIR_FD = 99990
+};
 enum { DEV_ROOT, DEV_LOG, DEV_LARGE };
 enum dev_sector { DEV_CLEAN, DEV_DIRTY, DEV_FORGOTTEN }; /* forgotten: its flush failed */
-enum dev_crash { DEV_LOSE_ALL, DEV_KEEP_SOME, DEV_KEEP_ALL };
+
+/* Of a file: never changed while two refer to it. */
+struct dev_bytes {
+	unsigned refs;
+	uint64_t hash; /* 0: not known */
+	char at[];
+};
 
 struct dev_file {
 	size_t size, durable_size, room;
-	char *data, *durable;
-	unsigned char *sector;
-	size_t dirty; /* sectors that are not clean */
-	bool failed;  /* a write or flush did: not to be trusted until it is opened anew */
+	struct dev_bytes *now, *flushed; /* the same while nothing is dirty; NULL: no room */
+	unsigned char *sector;		 /* NULL: all clean */
+	size_t dirty;			 /* sectors that are not clean */
+	bool failed; /* a write or flush did: not to be trusted until it is opened anew */
 };
 
 struct device {
@@ -37,14 +48,14 @@ struct device {
 	struct dev_file file[DEV_FILES];
 	int files;
 	struct dev_names {
-		char name[96];
+		char name[DEV_NAME];
 		int file;
 	} names[DEV_NAMES], durable_names[DEV_NAMES];
 	int name_count, durable_name_count;
 	uint64_t random;
 
 	/* Faults: how many of the next calls fail; how many bytes fit; what is not done. */
-	int fail_fdatasync, fail_pwrite, fail_pread, fail_open;
+	int fail_fdatasync, fail_pwrite, fail_pread, fail_open, short_pwrite;
 	size_t capacity;
 	off_t unreadable;		      /* the byte that no read may touch; 0: none */
 	const struct dev_file *unreadable_in; /* NULL: in any file */
@@ -53,9 +64,13 @@ struct device {
 	bool dead; /* nothing has an effect any more */
 	const char *network;
 
-	/* Called before each change. */
+	/* Called before each change; a write's data are there then. */
 	void (*before)(void *arg, const char *op);
 	void *arg;
+	const char *write_data;
+	size_t write_len;
+	off_t write_at;
+	const char *write_name; /* NULL: it has none any more */
 	unsigned long changes, flushes, untrusted_writes;
 };
 
@@ -98,21 +113,76 @@ static size_t dev_used(const struct device *d)
 	return used;
 }
 
+static inline struct dev_bytes *dev_bytes_new(size_t room)
+{
+	struct dev_bytes *b = mem_alloc(sizeof(*b) + room);
+
+	b->refs = 1;
+	return b;
+}
+
+static inline struct dev_bytes *dev_bytes_ref(struct dev_bytes *b)
+{
+	if (b != NULL)
+		b->refs++;
+	return b;
+}
+
+static inline void dev_bytes_drop(struct dev_bytes *b)
+{
+	if (b != NULL && --b->refs == 0)
+		free(b);
+}
+
+/* Bytes that are this one's alone, of this room. */
+static void dev_own(struct dev_bytes **b, size_t room, size_t new_room)
+{
+	struct dev_bytes *old = *b;
+
+	if (old != NULL && old->refs == 1 && room == new_room) {
+		old->hash = 0;
+		return;
+	}
+	*b = dev_bytes_new(new_room);
+	if (old != NULL)
+		memcpy((*b)->at, old->at, room);
+	dev_bytes_drop(old);
+}
+
+/* Makes the file writable up to this size. */
 static void dev_resize(struct dev_file *f, size_t size)
 {
 	size_t room = (size + DEV_SECTOR - 1) / DEV_SECTOR * DEV_SECTOR;
 
-	if (room > f->room) {
-		f->data = mem_resize_array(f->data, room, 1);
-		f->durable = mem_resize_array(f->durable, room, 1);
+	if (room < f->room)
+		room = f->room;
+	if (room == 0)
+		return;
+	dev_own(&f->now, f->room, room);
+	if (room > f->room)
+		dev_own(&f->flushed, f->room, room);
+	if (f->sector == NULL) {
+		f->sector = mem_alloc(room / DEV_SECTOR);
+	} else if (room > f->room) {
 		f->sector = mem_resize_array(f->sector, room / DEV_SECTOR, 1);
-		memset(f->data + f->room, 0, room - f->room);
-		memset(f->durable + f->room, 0, room - f->room);
 		memset(f->sector + f->room / DEV_SECTOR, 0, (room - f->room) / DEV_SECTOR);
-		f->room = room;
 	}
+	f->room = room;
 	if (size > f->size)
 		f->size = size;
+}
+
+/* Writes over what is there, flushed and all, as damage does. */
+static inline void dev_spoil(struct dev_file *f, size_t at, const void *data, size_t len)
+{
+	if (len == 0)
+		return;
+	if (at + len > f->room)
+		panic("test device: damage behind the end");
+	dev_own(&f->now, f->room, f->room);
+	dev_own(&f->flushed, f->room, f->room);
+	memcpy(f->now->at + at, data, len);
+	memcpy(f->flushed->at + at, data, len);
 }
 
 static int dev_open(void *arg, int directory, const char *name, int flags, mode_t mode)
@@ -145,7 +215,7 @@ static int dev_open(void *arg, int directory, const char *name, int flags, mode_
 		return -1;
 	}
 	dev_before(d, "create");
-	if (d->files == DEV_FILES || d->name_count == DEV_NAMES || strlen(name) >= 96)
+	if (d->files == DEV_FILES || d->name_count == DEV_NAMES || strlen(name) >= DEV_NAME)
 		panic("test device: too many files");
 	strcpy(d->names[d->name_count].name, name);
 	d->names[d->name_count++].file = d->files;
@@ -171,7 +241,7 @@ static ssize_t dev_pread(void *arg, int fd, void *data, size_t len, off_t at)
 		return 0;
 	if (len > f->size - (size_t)at)
 		len = f->size - (size_t)at;
-	memcpy(data, f->data + at, len);
+	memcpy(data, f->now->at + at, len);
 	return (ssize_t)len;
 }
 
@@ -181,6 +251,13 @@ static ssize_t dev_pwrite(void *arg, int fd, const void *data, size_t len, off_t
 	struct dev_file *f = dev_file(d, fd);
 	size_t end = (size_t)at + len;
 
+	d->write_data = data;
+	d->write_len = len;
+	d->write_at = at;
+	d->write_name = NULL;
+	for (int i = 0; i < d->name_count; i++)
+		if (d->names[i].file == fd - DEV_FD)
+			d->write_name = d->names[i].name;
 	dev_before(d, "write");
 	if (d->dead)
 		return (ssize_t)len;
@@ -194,9 +271,14 @@ static ssize_t dev_pwrite(void *arg, int fd, const void *data, size_t len, off_t
 		errno = ENOSPC;
 		return -1;
 	}
+	if (d->short_pwrite > 0 && len > 1) {
+		d->short_pwrite--;
+		len = 1 + dev_random(&d->random) % (len - 1);
+		end = (size_t)at + len;
+	}
 	d->untrusted_writes += f->failed;
 	dev_resize(f, end);
-	memcpy(f->data + at, data, len);
+	memcpy(f->now->at + at, data, len);
 	for (size_t i = (size_t)at / DEV_SECTOR; i * DEV_SECTOR < end; i++) {
 		f->dirty += f->sector[i] == DEV_CLEAN;
 		f->sector[i] = DEV_DIRTY;
@@ -204,15 +286,35 @@ static ssize_t dev_pwrite(void *arg, int fd, const void *data, size_t len, off_t
 	return (ssize_t)len;
 }
 
+/* Nothing is dirty any more. */
+static void dev_clean(struct dev_file *f)
+{
+	dev_bytes_drop(f->flushed);
+	f->flushed = dev_bytes_ref(f->now);
+	free(f->sector);
+	f->sector = NULL;
+	f->dirty = 0;
+}
+
 static void dev_flush(struct dev_file *f)
 {
+	size_t forgotten = 0;
+
+	f->durable_size = f->size;
 	for (size_t i = 0; f->dirty > 0 && i < f->room / DEV_SECTOR; i++)
+		forgotten += f->sector[i] == DEV_FORGOTTEN;
+	if (forgotten == 0) {
+		dev_clean(f);
+		return;
+	}
+	dev_own(&f->flushed, f->room, f->room);
+	for (size_t i = 0; i < f->room / DEV_SECTOR; i++)
 		if (f->sector[i] == DEV_DIRTY) {
-			memcpy(f->durable + i * DEV_SECTOR, f->data + i * DEV_SECTOR, DEV_SECTOR);
+			memcpy(f->flushed->at + i * DEV_SECTOR, f->now->at + i * DEV_SECTOR,
+			    DEV_SECTOR);
 			f->sector[i] = DEV_CLEAN;
 			f->dirty--;
 		}
-	f->durable_size = f->size;
 }
 
 static int dev_fdatasync(void *arg, int fd)
@@ -225,7 +327,7 @@ static int dev_fdatasync(void *arg, int fd)
 	if (d->fail_fdatasync > 0) {
 		d->fail_fdatasync--;
 		f->failed = true;
-		for (size_t i = 0; i < f->room / DEV_SECTOR; i++)
+		for (size_t i = 0; f->dirty > 0 && i < f->room / DEV_SECTOR; i++)
 			if (f->sector[i] == DEV_DIRTY)
 				f->sector[i] = DEV_FORGOTTEN;
 		errno = EIO;
@@ -332,8 +434,11 @@ static int dev_truncate(void *arg, int fd, off_t size)
 
 	dev_before(arg, "truncate");
 	dev_resize(f, (size_t)size);
-	memset(f->data + size, 0, f->room - (size_t)size);
-	memset(f->durable + size, 0, f->room - (size_t)size);
+	if (f->room > 0) {
+		dev_own(&f->flushed, f->room, f->room);
+		memset(f->now->at + size, 0, f->room - (size_t)size);
+		memset(f->flushed->at + size, 0, f->room - (size_t)size);
+	}
 	f->size = f->durable_size = (size_t)size;
 	return 0;
 }
@@ -352,9 +457,12 @@ static int dev_drop_cache(void *arg, int fd)
 {
 	struct dev_file *f = dev_file(arg, fd);
 
+	if (f->dirty > 0)
+		dev_own(&f->now, f->room, f->room);
 	for (size_t i = 0; f->dirty > 0 && i < f->room / DEV_SECTOR; i++)
 		if (f->sector[i] == DEV_FORGOTTEN) {
-			memcpy(f->data + i * DEV_SECTOR, f->durable + i * DEV_SECTOR, DEV_SECTOR);
+			memcpy(f->now->at + i * DEV_SECTOR, f->flushed->at + i * DEV_SECTOR,
+			    DEV_SECTOR);
 			f->sector[i] = DEV_CLEAN;
 			f->dirty--;
 		}
@@ -415,109 +523,11 @@ static struct device *device_new(uint64_t seed)
 static void device_free(struct device *d)
 {
 	for (int i = 0; i < d->files; i++) {
-		free(d->file[i].data);
-		free(d->file[i].durable);
+		dev_bytes_drop(d->file[i].now);
+		dev_bytes_drop(d->file[i].flushed);
 		free(d->file[i].sector);
 	}
 	free(d);
-}
-
-static bool dev_keeps(struct device *to, enum dev_crash how)
-{
-	return how == DEV_KEEP_ALL || (how == DEV_KEEP_SOME && (dev_random(&to->random) >> 20 & 1));
-}
-
-static int dev_copy_file(struct device *to, const struct dev_file *f, enum dev_crash how)
-{
-	struct dev_file *copy = &to->file[to->files];
-	size_t size = f->durable_size;
-
-	if (to->files == DEV_FILES)
-		panic("test device: too many files");
-	if (f->room == 0)
-		return to->files++;
-	dev_resize(copy, f->room);
-	memcpy(copy->durable, f->durable, f->room);
-	for (size_t i = 0; f->dirty > 0 && i < f->room / DEV_SECTOR; i++)
-		if (f->sector[i] != DEV_CLEAN && dev_keeps(to, how)) {
-			size_t end = (i + 1) * DEV_SECTOR;
-
-			memcpy(copy->durable + i * DEV_SECTOR, f->data + i * DEV_SECTOR,
-			    DEV_SECTOR);
-			if (end > size)
-				size = end < f->size ? end : f->size;
-		}
-	if (size < f->room)
-		memset(copy->durable + size, 0, f->room - size);
-	memcpy(copy->data, copy->durable, f->room);
-	copy->size = copy->durable_size = size;
-	return to->files++;
-}
-
-/* The disk that is there after a power cut at this moment. Faults and lies end with it. */
-static inline struct device *device_crash(const struct device *d, enum dev_crash how, uint64_t seed)
-{
-	struct device *to = device_new(seed);
-	int file[DEV_FILES];
-
-	memset(file, -1, sizeof(file));
-	for (int pass = 0; pass < 2; pass++) {
-		const struct dev_names *names = pass == 0 ? d->durable_names : d->names;
-		const struct dev_names *others = pass == 0 ? d->names : d->durable_names;
-		int count = pass == 0 ? d->durable_name_count : d->name_count;
-		int other_count = pass == 0 ? d->name_count : d->durable_name_count;
-
-		for (int i = 0; i < count; i++) {
-			int other = dev_find(others, other_count, names[i].name);
-			bool both = other >= 0 && others[other].file == names[i].file;
-
-			/* A name that is both flushed and present stays; others may or may not be there. */
-			if (pass == 1 && both)
-				continue;
-			if (!both &&
-			    (pass == 0 ? (how == DEV_KEEP_ALL ||
-					     (how == DEV_KEEP_SOME && dev_keeps(to, how)))
-				       : !dev_keeps(to, how)))
-				continue;
-			if (dev_find(to->names, to->name_count, names[i].name) >= 0)
-				continue;
-			if (file[names[i].file] == -1)
-				file[names[i].file] = dev_copy_file(to, &d->file[names[i].file],
-				    how);
-			strcpy(to->names[to->name_count].name, names[i].name);
-			to->names[to->name_count++].file = file[names[i].file];
-		}
-	}
-	memcpy(to->durable_names, to->names, (size_t)to->name_count * sizeof(to->names[0]));
-	to->durable_name_count = to->name_count;
-	return to;
-}
-
-static inline void *dev_duplicate(const void *from, size_t len)
-{
-	return len == 0 ? NULL : memcpy(mem_alloc(len), from, len);
-}
-
-/* The disk that a process finds whose forerunner was killed at this moment. */
-static inline struct device *device_kill(const struct device *d)
-{
-	struct device *to = device_new(1);
-
-	to->files = d->files;
-	for (int i = 0; i < d->files; i++) {
-		const struct dev_file *f = &d->file[i];
-
-		to->file[i] = *f;
-		to->file[i].failed = false;
-		to->file[i].data = dev_duplicate(f->data, f->room);
-		to->file[i].durable = dev_duplicate(f->durable, f->room);
-		to->file[i].sector = dev_duplicate(f->sector, f->room / DEV_SECTOR);
-	}
-	memcpy(to->names, d->names, sizeof(d->names));
-	memcpy(to->durable_names, d->durable_names, sizeof(d->durable_names));
-	to->name_count = d->name_count;
-	to->durable_name_count = d->durable_name_count;
-	return to;
 }
 
 #endif

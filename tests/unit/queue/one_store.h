@@ -13,7 +13,7 @@
 
 #include "common/base/buf.h"
 #include "common/queue/internal.h"
-#include "tests/unit/queue/device.h"
+#include "tests/unit/queue/crash.h"
 
 enum { SEGMENT = 32 << 10 };
 
@@ -212,19 +212,20 @@ static inline void write_over(struct bench *b, const char *name, size_t at, char
 
 	assert_non_null(f);
 	assert_true(at + len <= f->size);
-	memset(f->data + at, byte, len);
-	memset(f->durable + at, byte, len);
+	for (size_t i = 0; i < len; i++)
+		dev_spoil(f, at + i, &byte, 1);
 }
 
 /* Changes one byte of this file at the place of the text; false when it is not there. */
 static inline bool damage_file(struct dev_file *f, const char *text)
 {
-	char *at = f->size == 0 ? NULL : memmem(f->data, f->size, text, strlen(text));
+	const char *at = f->size == 0 ? NULL : memmem(f->now->at, f->size, text, strlen(text));
+	char other;
 
 	if (at == NULL)
 		return false;
-	*at ^= 1;
-	f->durable[at - f->data] ^= 1;
+	other = *at ^ 1;
+	dev_spoil(f, (size_t)(at - f->now->at), &other, 1);
 	return true;
 }
 

@@ -205,11 +205,12 @@ static void a_directory_that_is_not_whole_is_not_believed(void **state)
 	assert_true(size > 500);
 	for (size_t at = 0; at < size; at += at < 200 ? 1 : 61) {
 		struct dev_file *f;
+		char other;
 
 		store_close(b->store);
 		f = file_named(b, directory_one);
-		f->data[at] ^= 0x10;
-		f->durable[at] ^= 0x10;
+		other = f->now->at[at] ^ 0x10;
+		dev_spoil(f, at, &other, 1);
 		open_store(b);
 		assert_told(b, &wanted);
 		assert_int_equal(b->reports.len, 0);
@@ -245,7 +246,7 @@ static void another_directory_is_not_believed(void **state)
 			two = &b->device->file[b->device->names[i].file];
 	if (two != NULL) {
 		dev_resize(one, two->size);
-		memcpy(one->data, two->data, two->size);
+		dev_spoil(one, 0, two->now->at, two->size);
 	}
 	open_store(b);
 	assert_non_null(two);

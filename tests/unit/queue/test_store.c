@@ -331,6 +331,30 @@ static void large_content_of_another_size_is_refused(void **state)
 	assert_int_equal(store_large_create(b->store, SLICE("../BIG")), -1);
 }
 
+static void content_of_a_refused_message_is_removed(void **state)
+{
+	struct bench *b = *state;
+	struct store_message nobody = { .id = SLICE("NOBODY"), .large_size = 1 };
+
+	assert_true(store_large_create(b->store, nobody.id) >= 0);
+	store_put(b->store, &nobody, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, EINVAL);
+	assert_false(has_large(b, "large/NOBODY"));
+
+	assert_int_equal(put(b, "SMALL", 1), 0);
+	assert_int_equal(put_large(b, "SMALL", 1000, 1000), EEXIST);
+	assert_false(has_large(b, "large/SMALL"));
+	assert_true(is_there(b, "SMALL"));
+
+	assert_int_equal(put_large(b, "BIG", 1000, 1000), 0);
+	nobody = (struct store_message){ .id = SLICE("BIG"), .large_size = 1000 };
+	store_put(b->store, &nobody, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, EINVAL);
+	assert_true(has_large(b, "large/BIG"));
+}
+
 static void a_large_file_without_a_record_is_removed_at_opening(void **state)
 {
 	struct bench *b = *state;
@@ -530,6 +554,74 @@ static void an_empty_newest_segment_that_fails_hides_nothing(void **state)
 	assert_true(is_there(b, "AAAAAA"));
 }
 
+/* Its record may be on the disk all the same: only the next opening knows. */
+static void content_stays_while_its_record_may_be_on_the_disk(void **state)
+{
+	struct bench *b = *state;
+	/* Behind that of the file; behind those of the next header. */
+	struct countdown records = { .first = 2, .second = 5 };
+	struct device *before = b->device;
+	struct slice address = SLICE("you@example.net");
+	struct store_message m = {
+		.id = SLICE("BIG"), .address = { &address, 1 }, .large_size = 4
+	};
+	int fd = store_large_create(b->store, m.id);
+
+	assert_int_equal(dev_pwrite(b->device, fd, "text", 4, 0), 4);
+	fail_flushes(b, &records);
+	b->error = -1;
+	store_put(b->store, &m, on_done, b);
+	for (int i = 0; b->error == -1 && i < 50; i++)
+		store_poll(b->store);
+	assert_int_equal(b->error, EIO);
+	assert_int_equal(records.flush, records.second);
+	/* No header that tells where the log ended is written. */
+	before->fail_pwrite = 1000;
+	settle(b);
+	before->before = NULL;
+	b->device = device_crash(before, DEV_KEEP_ALL, 1);
+	before->dead = true;
+	store_close(b->store);
+	device_free(before);
+	buf_reset(&b->reports);
+	open_store(b);
+	assert_true(is_there(b, "BIG"));
+	assert_true(has_large(b, "large/BIG"));
+	assert_int_equal(b->reports.len, 0);
+}
+
+static void content_goes_when_no_crash_can_bring_its_record_back(void **state)
+{
+	struct bench *b = *state;
+	struct countdown records = { .first = 2, .second = 5 };
+
+	fail_flushes(b, &records);
+	assert_int_equal(put_large(b, "BIG", 1000, 1000), EIO);
+	b->device->before = NULL;
+	assert_false(has_large(b, "large/BIG"));
+	crash_and_open(b);
+	assert_false(is_there(b, "BIG"));
+	assert_int_equal(put_large(b, "BIG", 1000, 1000), 0);
+}
+
+static void content_whose_record_was_never_written_goes_at_once(void **state)
+{
+	struct bench *b = *state;
+	char envelope[SEGMENT] = { 0 };
+	struct slice address = SLICE("you@example.net");
+	struct store_message m = { .id = SLICE("BIG"),
+		.address = { &address, 1 },
+		.envelope = slice_new(envelope, sizeof(envelope)),
+		.large_size = 4 };
+	int fd = store_large_create(b->store, m.id);
+
+	assert_int_equal(dev_pwrite(b->device, fd, "text", 4, 0), 4);
+	store_put(b->store, &m, on_done, b);
+	settle(b);
+	assert_int_equal(b->error, EMSGSIZE);
+	assert_false(has_large(b, "large/BIG"));
+}
+
 static void a_large_file_that_can_not_be_flushed_is_refused(void **state)
 {
 	struct bench *b = *state;
@@ -594,7 +686,7 @@ static void a_misplaced_block_costs_what_it_hit(void **state)
 	put(b, "BBBBBB", 1);
 	put(b, "CCCCCC", 1);
 	f = file_named(b, "log/00000001");
-	memcpy(f->durable + SEGMENT_DATA, f->data + SEGMENT_DATA + 2 * BLOCK, BLOCK);
+	dev_spoil(f, SEGMENT_DATA, f->now->at + SEGMENT_DATA + 2 * BLOCK, BLOCK);
 	crash_and_open(b);
 	assert_false(is_there(b, "AAAAAA"));
 	assert_true(is_there(b, "BBBBBB"));
@@ -767,6 +859,32 @@ static void what_was_cut_does_not_come_up_behind_the_cut(void **state)
 	}
 }
 
+/* The CUT that an opening wrote last is torn behind its header: it comes alone, so no record is lost. */
+static void a_torn_cut_is_no_damage(void **state)
+{
+	struct bench *b = *state;
+	struct store_counters counters;
+	uint64_t end;
+
+	put(b, "AAAAAA", 1);
+	for (int i = 0; i < 3; i++) {
+		crash_and_open(b);
+		end = b->store->current->end;
+		write_over(b, "log/00000001", end - BLOCK + FRAME_HEADER, 0, BLOCK - FRAME_HEADER);
+		crash_and_open(b);
+		store_counters(b->store, &counters);
+		assert_int_equal(counters.set_aside, 0);
+		assert_int_equal(b->store->current->end, end);
+		assert_int_equal(b->visited, 1);
+	}
+	/* What is behind a damaged one was promised, and is found. */
+	put(b, "BBBBBB", 1);
+	write_over(b, "log/00000001", end - BLOCK + FRAME_HEADER, 0, BLOCK - FRAME_HEADER);
+	crash_and_open(b);
+	assert_true(is_there(b, "AAAAAA"));
+	assert_true(is_there(b, "BBBBBB"));
+}
+
 static void each_segment_has_its_own_secret(void **state)
 {
 	static const uint8_t zeros[KEYHASH_KEY];
@@ -790,11 +908,11 @@ static void content_that_looks_like_a_record_is_content(void **state)
 	put_sized(b, "AAAAAA", 1, SLICE("victim text"));
 	for (int i = 0; i < b->device->files; i++)
 		if (b->device->file[i].size > 0 &&
-		    memmem(b->device->file[i].data, b->device->file[i].size, "victim text", 11) !=
-			NULL)
+		    memmem(b->device->file[i].now->at, b->device->file[i].size, "victim text",
+			11) != NULL)
 			first = &b->device->file[i];
 	assert_non_null(first);
-	memcpy(copy, first->data + SEGMENT_DATA, sizeof(copy));
+	memcpy(copy, first->now->at + SEGMENT_DATA, sizeof(copy));
 	put_sized(b, "BBBBBB", 1, slice_new(copy, sizeof(copy)));
 	status(b, "AAAAAA", 0, RCPT_DELIVERED, "");
 	put(b, "CCCCCC", 1);
@@ -844,6 +962,48 @@ static void a_network_file_system_is_refused_unless_it_is_asked_for(void **state
 	b->allow_network = true;
 	assert_non_null(try_open(b, &why));
 	assert_non_null(strstr(b->reports.data, "(NFS): what is accepted may get lost"));
+}
+
+/* Texts of outcomes that together are larger than a segment: the copy goes without them. */
+static void a_copy_that_would_outgrow_a_segment_goes_without_texts(void **state)
+{
+	struct bench *b = *state;
+	struct store_counters counters;
+	struct store_loaded *l;
+	char reason[401], id[16];
+
+	memset(reason, 'r', 400);
+	reason[400] = '\0';
+	assert_int_equal(put(b, "LONG", 100), 0);
+	/* Apart, so that folding has no part in it. */
+	for (uint64_t first = 0; first < 100; first += 25) {
+		struct store_status many[25];
+
+		for (uint64_t i = 0; i < 25; i++)
+			many[i] = (struct store_status){ .index = first + i,
+				.state = first + i == 7 ? RCPT_DELIVERED : RCPT_DEFERRED,
+				.dsn = SLICE("4.4.1"),
+				.reason = slice_of(reason) };
+		store_status(b->store, SLICE("LONG"), many, 25, 77, NULL, NULL);
+		settle(b);
+	}
+	for (int i = 0; i < 400; i++) {
+		snprintf(id, sizeof(id), "M%03d", i);
+		assert_int_equal(put_sized(b, id, 1, slice_new(reason, 400)), 0);
+		assert_int_equal(status(b, id, 0, RCPT_DELIVERED, ""), 0);
+	}
+	store_counters(b->store, &counters);
+	assert_true(counters.segments < 12);
+	crash_and_open(b);
+	l = load_message(b, "LONG");
+	assert_non_null(l);
+	assert_int_equal(l->state[7], RCPT_DELIVERED);
+	assert_int_equal(l->state[8], RCPT_DEFERRED);
+	assert_int_equal(l->due_us, 77);
+	assert_text(l->dsn[8], "4.4.1");
+	assert_text(l->reason[8], "");
+	store_loaded_free(l);
+	assert_int_equal(b->reports.len, 0);
 }
 
 static void many_outcomes_of_a_message_are_folded(void **state)
@@ -1062,6 +1222,7 @@ int main(void)
 		WITH_STORE(opening_often_takes_no_new_segment_each_time),
 		WITH_STORE(large_content_lives_as_long_as_its_record),
 		WITH_STORE(large_content_of_another_size_is_refused),
+		WITH_STORE(content_of_a_refused_message_is_removed),
 		WITH_STORE(a_large_file_without_a_record_is_removed_at_opening),
 		WITH_STORE(a_record_without_its_large_file_is_held_and_reported),
 		WITH_STORE(on_a_full_disk_new_mail_is_refused_and_the_queue_drains),
@@ -1070,6 +1231,9 @@ int main(void)
 		WITH_STORE(a_segment_that_fails_at_opening_is_not_written_again),
 		WITH_STORE(a_segment_whose_flush_fails_at_opening_is_not_written),
 		WITH_STORE(an_empty_newest_segment_that_fails_hides_nothing),
+		WITH_STORE(content_stays_while_its_record_may_be_on_the_disk),
+		WITH_STORE(content_goes_when_no_crash_can_bring_its_record_back),
+		WITH_STORE(content_whose_record_was_never_written_goes_at_once),
 		WITH_STORE(a_large_file_that_can_not_be_flushed_is_refused),
 		WITH_STORE(damage_costs_the_record_it_lies_in),
 		WITH_STORE(a_block_that_cannot_be_read_costs_what_lies_in_it),
@@ -1082,9 +1246,11 @@ int main(void)
 		WITH_STORE(promised_records_that_became_zeros_are_reported),
 		WITH_STORE(content_that_lost_its_record_is_kept),
 		WITH_STORE(what_was_cut_does_not_come_up_behind_the_cut),
+		WITH_STORE(a_torn_cut_is_no_damage),
 		WITH_STORE(each_segment_has_its_own_secret),
 		WITH_STORE(content_that_looks_like_a_record_is_content),
 		WITH_STORE(damage_found_while_copying_is_set_aside),
+		WITH_STORE(a_copy_that_would_outgrow_a_segment_goes_without_texts),
 		WITH_STORE(many_outcomes_of_a_message_are_folded),
 		WITH_STORE(a_network_file_system_is_refused_unless_it_is_asked_for),
 		cmocka_unit_test(threads_keep_what_they_promise_on_real_files),
