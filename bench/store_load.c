@@ -4,6 +4,7 @@
  *
  *   store_load store|probe|files DIRECTORY WRITERS SIZE SECONDS
  *   store_load fill DIRECTORY COUNT SIZE
+ *   store_load open DIRECTORY
  *
  * store: each writer puts a message, waits for the answer, and ends the message with a status that nobody waits
  * for. probe: the least that group commit can cost: the records of all writers appended by one write to a file of
@@ -309,6 +310,22 @@ static void run_files(void)
 	print_result();
 }
 
+/* --- opening -------------------------------------------------------------------------------------- */
+
+static int open_main(const char *directory)
+{
+	struct store_counters counters;
+	deadline start = clock_now();
+	struct store *store = load_open(directory);
+	double seconds = (double)(clock_now() - start) / CLOCK_SECOND;
+
+	store_counters(store, &counters);
+	printf("{\"messages\": %llu, \"seconds\": %.3f, \"cpu_seconds\": %.3f}\n",
+	    (unsigned long long)counters.messages, seconds, cpu_seconds());
+	store_close(store);
+	return 0;
+}
+
 /* --- arguments ------------------------------------------------------------------------------------ */
 
 static int usage(void)
@@ -329,6 +346,8 @@ int main(int argc, char **argv)
 
 	if (argc == 5 && strcmp(argv[1], "fill") == 0 && strtoul(argv[4], NULL, 10) <= LARGE)
 		return fill_main(argv[2], strtoul(argv[3], NULL, 10), strtoul(argv[4], NULL, 10));
+	if (argc == 3 && strcmp(argv[1], "open") == 0)
+		return open_main(argv[2]);
 	if (argc != 6)
 		return usage();
 	load.directory = argv[2];

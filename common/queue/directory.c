@@ -126,6 +126,7 @@ struct directory_job {
 	int fd; /* -1: it has none yet */
 	struct buf bytes;
 	bool ok;
+	bool failed; /* the file is not to be written again: nobody knows what it holds */
 };
 
 static void name_directory(const struct segment *seg, char *name, size_t size)
@@ -143,6 +144,7 @@ static void write_run(struct store *s, struct job *job)
 		    0600);
 	d->ok = d->fd != -1 && io_pwrite_all(s, d->fd, d->bytes.data, d->bytes.len, 0) == 0 &&
 	    s->io->fdatasync(s->io->arg, d->fd) == 0;
+	d->failed = d->fd != -1 && !d->ok && errno != ENOSPC && errno != EDQUOT;
 }
 
 static void write_finish(struct store *s, struct job *job)
@@ -155,6 +157,7 @@ static void write_finish(struct store *s, struct job *job)
 	other = d->segment->directory.fd;
 	if (other == -1)
 		d->segment->directory.fd = d->fd;
+	d->segment->directory.failed |= d->failed;
 	pthread_mutex_unlock(&s->lock);
 	/* Two uses of the segment were sealed before the first one's was written. */
 	if (other != -1 && other != d->fd)
@@ -169,8 +172,14 @@ void directory_write(struct store *s, struct segment *seg)
 {
 	struct directory_job *d;
 	char *header = seg->directory.bytes.data;
+	bool failed;
+	int fd;
 
-	if (!seg->directory.wanted || seg->failed || seg->directory.count == 0) {
+	pthread_mutex_lock(&s->lock);
+	fd = seg->directory.fd;
+	failed = seg->directory.failed;
+	pthread_mutex_unlock(&s->lock);
+	if (!seg->directory.wanted || seg->failed || failed || seg->directory.count == 0) {
 		directory_drop(seg);
 		return;
 	}
@@ -186,9 +195,7 @@ void directory_write(struct store *s, struct segment *seg)
 	d->segment = seg;
 	d->number = seg->number;
 	name_directory(seg, d->name, sizeof(d->name));
-	pthread_mutex_lock(&s->lock);
-	d->fd = seg->directory.fd;
-	pthread_mutex_unlock(&s->lock);
+	d->fd = fd;
 	d->bytes = seg->directory.bytes;
 	seg->directory.bytes = (struct buf){ 0 };
 	directory_drop(seg);
@@ -199,21 +206,27 @@ void directory_write(struct store *s, struct segment *seg)
 
 struct distrust_job {
 	struct job job;
+	struct segment *segment;
 	int fd;
+	bool failed;
 };
 
 static void distrust_run(struct store *s, struct job *job)
 {
 	static const char none[CHECK_SIZE];
+	struct distrust_job *d = (struct distrust_job *)job;
 
-	/* When it fails, the disk has worse to tell. */
-	io_pwrite_all(s, ((struct distrust_job *)job)->fd, none, sizeof(none), 0);
+	d->failed = io_pwrite_all(s, d->fd, none, sizeof(none), 0) == -1;
 }
 
 static void distrust_finish(struct store *s, struct job *job)
 {
-	(void)s;
-	free(job);
+	struct distrust_job *d = (struct distrust_job *)job;
+
+	pthread_mutex_lock(&s->lock);
+	d->segment->directory.failed |= d->failed;
+	pthread_mutex_unlock(&s->lock);
+	free(d);
 }
 
 void directory_distrust(struct store *s, struct segment *seg)
@@ -226,6 +239,7 @@ void directory_distrust(struct store *s, struct segment *seg)
 	d = mem_alloc(sizeof(*d));
 	d->job.run = distrust_run;
 	d->job.finish = distrust_finish;
+	d->segment = seg;
 	d->fd = seg->directory.fd;
 	job_submit(s, &d->job);
 }

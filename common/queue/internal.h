@@ -86,6 +86,7 @@ TAILQ_HEAD(entry_list, entry);
 /* What a segment holds, without content, beside it (directory.c). */
 struct segment_directory {
 	int fd;		  /* locked; -1: no file yet */
+	bool failed;	  /* locked: a write or flush of the file did; not written again */
 	bool ready;	  /* of this use, and whole: the caller's thread */
 	bool wanted;	  /* it is being collected: by whoever writes or scans the segment */
 	struct buf bytes; /* so far */
