@@ -75,7 +75,7 @@ static int send_entry(struct request *r, const struct store_summary *s,
 	return 0;
 }
 
-/* Some messages at once: the store's thread reads one while we tell another. */
+/* Some messages at once: the store reads them by one job. */
 struct page {
 	struct store_summary summary[PAGE_SIZE];
 	char texts[PAGE_SIZE][ID_LIMIT + 1]; /* of the ids: the store's go with their messages */
