@@ -199,6 +199,12 @@ stop:
 bench-quick: deps deps-test all
 	/usr/bin/python3 bench/bench.py --build "$(abspath $(BUILD))"
 
+bench-store: deps $(BUILD)/bench/store_load
+	/usr/bin/python3 bench/store.py --build "$(abspath $(BUILD))"
+
+bench-backlog: deps deps-test all $(BUILD)/bench/store_load
+	/usr/bin/python3 bench/backlog.py --build "$(abspath $(BUILD))"
+
 lint: deps deps-lint check-layers
 	scripts/lint $(DIALECT) $(PLACES)
 
@@ -227,7 +233,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all install uninstall unit-tests fuzz-targets check check-unit check-bad-stores check-system check-layers deps deps-test \
-	deps-fuzz deps-lint run stop fuzz bench-quick lint format format-check clean $(UNIT_RUNS)
+	deps-fuzz deps-lint run stop fuzz bench-quick bench-store bench-backlog lint format format-check clean $(UNIT_RUNS)
 .SECONDARY:
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

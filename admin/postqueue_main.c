@@ -15,6 +15,8 @@
 #include "common/mail/queue_order.h"
 #include "common/base/text.h"
 
+enum { OUTPUT_SIZE = 64 * 1024 }; /* a pipe holds as much */
+
 static const char usage[] =
     "postqueue [-v] [-c config_dir] -p | -j | -f [CONDITION ...]\n"
     "       postqueue [-v] [-c config_dir] -i QUEUE_ID | -s SITE\n"
@@ -64,9 +66,11 @@ static void list_to(const struct queue_sink *to)
 
 static void list_queue(void *arg)
 {
+	static char buffer[OUTPUT_SIZE];
 	struct queue_print print;
 
 	(void)arg;
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	queue_print_init(&print, form(), stdout);
 	print.is_selection = !queue_select_is_empty(wanted.select);
 	list_to(&print.sink);

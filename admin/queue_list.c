@@ -137,13 +137,18 @@ static const struct {
 	{ "reason", take_reason },
 };
 
-/* Names that a newer showq may add are skipped. */
+/* They come in the order of the table, mostly. Names that a newer showq may add are skipped. */
 static int take_attribute(struct queue_list *l)
 {
 	l->in_record++;
-	for (size_t i = 0; i < ARRAY_LENGTH(attributes); i++)
-		if (slice_equal(buf_slice(&l->name), slice_of(attributes[i].name)))
-			return attributes[i].take(l);
+	for (size_t i = 0; i < ARRAY_LENGTH(attributes); i++) {
+		size_t at = (l->expected + i) % ARRAY_LENGTH(attributes);
+
+		if (slice_equal(buf_slice(&l->name), slice_of(attributes[at].name))) {
+			l->expected = at + 1;
+			return attributes[at].take(l);
+		}
+	}
 	return 0;
 }
 

@@ -39,6 +39,7 @@ struct queue_list {
 	bool ended;		/* the empty record came: the list is whole */
 	bool in_value;		/* what the next byte belongs to */
 	size_t in_record;	/* attributes of the record at hand so far */
+	size_t expected;	/* the attribute that follows the last one in the table */
 	struct buf name, value; /* the attribute at hand */
 	/* The message at hand, and its recipient at hand. */
 	struct buf queue, id, original, address, log_class, reason;

@@ -15,7 +15,7 @@ enum {
 	PATIENCE_SECONDS = 60,
 	WAIT_SECONDS = 300,
 	REASONS_SIZE = 32 * 1024,
-	PAGE_SIZE = 32,
+	PAGE_SIZE = 256,
 	PAGE_RCPTS = 1000
 };
 
@@ -75,10 +75,11 @@ static int send_entry(struct request *r, const struct store_summary *s,
 	return 0;
 }
 
-/* Some messages at once: the store's thread reads one while we tell another. */
+/* Some messages at once: the store reads them by one job. */
 struct page {
 	struct store_summary summary[PAGE_SIZE];
-	char ids[PAGE_SIZE][ID_LIMIT + 1];
+	char texts[PAGE_SIZE][ID_LIMIT + 1]; /* of the ids: the store's go with their messages */
+	struct slice ids[PAGE_SIZE];
 	struct store_loaded *loaded[PAGE_SIZE];
 	size_t count;
 };
@@ -86,22 +87,24 @@ struct page {
 /* The messages after the page's last one. */
 static void next_page(struct page *p, uint64_t most)
 {
-	struct slice ids[PAGE_SIZE];
-	char after[ID_LIMIT + 1] = "";
-	size_t rcpts = 0;
+	char last[ID_LIMIT + 1] = "";
+	struct slice after = slice_of(last);
+	size_t rcpts = 0, n = 0;
 
-	if (p->count > 0)
-		memcpy(after, p->ids[p->count - 1], sizeof(after));
-	p->count = 0;
-	while (p->count < PAGE_SIZE && p->count < most && rcpts < PAGE_RCPTS &&
-	    store_next(store, slice_of(after), &p->summary[p->count])) {
-		snprintf(after, sizeof(after), "%s", p->summary[p->count].id);
-		memcpy(p->ids[p->count], after, sizeof(after));
-		ids[p->count] = slice_of(p->ids[p->count]);
-		rcpts += p->summary[p->count].rcpt_count;
-		p->count++;
+	if (p->count > 0) {
+		memcpy(last, p->texts[p->count - 1], sizeof(last));
+		after = slice_of(last);
 	}
-	store_read_several_wait(ids, p->loaded, p->count);
+	while (n < PAGE_SIZE && n < most && rcpts < PAGE_RCPTS &&
+	    store_next(store, after, &p->summary[n])) {
+		snprintf(p->texts[n], sizeof(p->texts[n]), "%s", p->summary[n].id);
+		p->summary[n].id = p->texts[n];
+		after = p->ids[n] = slice_of(p->texts[n]);
+		rcpts += p->summary[n].rcpt_count;
+		n++;
+	}
+	p->count = n;
+	store_read_several_wait(p->ids, p->loaded, n);
 }
 
 /* -1: the asker is gone. */

@@ -60,13 +60,24 @@ static bool is_control(const unsigned char *p, size_t len)
 	    (len == 2 && p[0] == 0xc2 && p[1] < 0xa0);
 }
 
+/* Nearly all of any text; nothing more to look at. */
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f;
+}
+
 void text_neuter(char *data, size_t len)
 {
 	unsigned char *p = (unsigned char *)data;
 
 	for (size_t i = 0; i < len;) {
-		size_t step = utf8_length(p + i, len - i);
+		size_t step;
 
+		if (is_plain(p[i])) {
+			i++;
+			continue;
+		}
+		step = utf8_length(p + i, len - i);
 		if (step == 0 || is_control(p + i, step)) {
 			memset(p + i, '?', step == 0 ? 1 : step);
 			step = step == 0 ? 1 : step;
@@ -85,7 +96,7 @@ void text_lower(char *data, size_t len)
 bool text_is_printable_ascii(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
-		if (s.data[i] < 0x20 || s.data[i] > 0x7e)
+		if (!is_plain((unsigned char)s.data[i]))
 			return false;
 	return true;
 }
