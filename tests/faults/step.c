@@ -72,6 +72,8 @@ static const struct call {
 	{ SYS_unlinkat, "unlink", BY_PATH_AT },
 	{ SYS_mkdir, "mkdir", BY_PATH },
 	{ SYS_mkdirat, "mkdir", BY_PATH_AT },
+	{ SYS_fchmod, "chmod", BY_FD },
+	{ SYS_syncfs, "fdatasync", BY_FD },
 	{ SYS_open, "open", NOT_DURABLE },
 	{ SYS_creat, "open", NOT_DURABLE },
 	{ SYS_openat, "open", NOT_DURABLE },

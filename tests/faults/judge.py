@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: ISC
+"""The judge: what was promised must be out, or told to its sender, or in the queue."""
+
+import threading
+import time
+
+from workloads import sender
+
+PATIENCE = 60
+GRACE = 2.0  # seconds from a final dot to the flush of its STATUS, on a machine under full load
+
+
+class Judge:
+    def __init__(self, places):
+        """places(number) says where a message has to come out."""
+        self.places = places
+        self.lock = threading.Lock()
+        self.number = 0
+        self.promised = set()
+        self.faults = []  # when
+        self.total, self.lost, self.doubles, self.wrong = 0, [], 0, []
+
+    def next_number(self):
+        with self.lock:
+            self.number += 1
+            return self.number
+
+    def promise(self, number):
+        with self.lock:
+            if number not in self.promised:
+                self.promised.add(number)
+                self.total += 1
+
+    def fault(self, when):
+        self.faults.append(when)
+
+    def missing(self, listing, out):
+        """The promised numbers that neither came out everywhere nor are in the queue, as a copy or a notice."""
+        with self.lock:
+            open_numbers = {n for n in self.promised if any(p not in out for p in self.places(n))}
+        waiting = {m["sender"] for m in listing}
+        waiting |= {r["address"] for m in listing for r in m["recipients"]}
+        return {n for n in open_numbers if sender(n) not in waiting}
+
+    def look(self, read_queue, read_out, patience=PATIENCE):
+        """Waits until everything is accounted for; what is not by then is lost. Mail goes from the queue outwards: the
+        list is read first."""
+        end = time.monotonic() + patience
+        while True:
+            listing = read_queue()
+            missing = None if listing is None else self.missing(listing, read_out())
+            if missing == set():
+                return True
+            if time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        if missing is None:
+            self.wrong.append("the queue can't be listed")
+        else:
+            self.lose(missing)
+        return False
+
+    def lose(self, numbers):
+        self.lost += sorted(numbers)
+        with self.lock:
+            self.promised -= numbers
+
+    def count_sink(self, taken):
+        """Copies that came twice: the first one's outcome may be lost when a fault came soon after it."""
+        for place, times in taken.items():
+            for first, again in zip(times, times[1:]):
+                self.doubles += 1
+                if not any(first - 0.1 <= fault <= first + GRACE for fault in self.faults):
+                    self.wrong.append(f"{place} came again after {again - first:.2f} s, and no fault excuses it")
+
+    def count_mailboxes(self, found, broken, is_direct):
+        """A Maildir gets each message once. An alias of several makes a new message, for which a fault can be too soon,
+        as for any other way out."""
+        for place, count in found.items():
+            if count > 1 and place[1] is not None:
+                self.doubles += count - 1
+                if is_direct(place):
+                    self.wrong.append(f"{place} is there {count} times")
+        self.wrong += [f"{name} is not whole" for name in broken]
+
+    def forget(self):
+        """After a drain, when all was looked at."""
+        with self.lock:
+            self.promised.clear()
