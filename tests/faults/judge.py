@@ -16,13 +16,14 @@ class Judge:
         self.places = places
         self.lock = threading.Lock()
         self.number = 0
-        self.promised = set()
+        self.promised, self.sent_at = set(), {}
         self.faults = []  # when
         self.total, self.lost, self.doubles, self.wrong = 0, [], 0, []
 
     def next_number(self):
         with self.lock:
             self.number += 1
+            self.sent_at[self.number] = time.monotonic()
             return self.number
 
     def promise(self, number):
@@ -65,13 +66,16 @@ class Judge:
         with self.lock:
             self.promised -= numbers
 
-    def count_sink(self, taken):
-        """Copies that came twice: the first one's outcome may be lost when a fault came soon after it."""
-        for place, times in taken.items():
-            for first, again in zip(times, times[1:]):
+    def count_sink(self, taken, is_direct):
+        """Copies that came twice: the first one's outcome may be lost when a fault came soon after it. What was made a
+        new message on its way (a forward, a notice, a file of maildrop/) may have been made twice since it was sent."""
+        for place, copies in taken.items():
+            for (first, its_id), (again, other_id) in zip(copies, copies[1:]):
                 self.doubles += 1
-                if not any(first - 0.1 <= fault <= first + GRACE for fault in self.faults):
-                    self.wrong.append(f"{place} came again after {again - first:.2f} s, and no fault excuses it")
+                begin = first - 0.1 if is_direct(place) else self.sent_at.get(place[1], first)
+                if not any(begin <= fault <= first + GRACE for fault in self.faults):
+                    self.wrong.append(f"{place} came as {its_id}, after {again - first:.2f} s again as {other_id}, and "
+                                      "no fault excuses it")
 
     def count_mailboxes(self, found, broken, is_direct):
         """A Maildir gets each message once. An alias of several makes a new message, for which a fault can be too soon,
@@ -87,3 +91,4 @@ class Judge:
         """After a drain, when all was looked at."""
         with self.lock:
             self.promised.clear()
+            self.sent_at.clear()

@@ -287,7 +287,7 @@ static void answer_call(void)
 	}
 	r = (struct seccomp_notif_resp){ .id = n.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
 	call = find(n.data.nr);
-	if (call != NULL && strikes(&n, call, path)) {
+	if (call != NULL && (pid_t)n.pid != init && strikes(&n, call, path)) {
 		if (order != FAIL)
 			end(call->name, path);
 		r.flags = 0;

@@ -14,7 +14,7 @@ import time
 
 from judge import Judge
 from suite import HERE, PATIENCE, Clients, Suite, Trouble
-from workloads import WORKLOADS, RecordingSink
+from workloads import WORKLOADS, RecordingSink, text
 
 DRAIN_EVERY = 20
 MESSAGES = 40       # sent at most between a start and its fault
@@ -59,16 +59,19 @@ class Worker:
         """How the instance is started: alone, or with users who submit."""
         if not self.by_sendmail:
             return None
-        first = self.judge.number + 1
-        self.judge.number += 8
+        numbers = [self.judge.next_number() for _ in range(8)]
+        for number in numbers:
+            self.ledger.with_suffix(f".{number}").write_text(text(number, self.workload.size(number)).replace("\r", ""))
         self.ledger.write_text("")
-        return [HERE / "submit", self.suite.bin, self.suite.etc, self.ledger, str(first), "4"]
+        return [HERE / "submit", self.suite.bin, self.suite.etc, self.ledger, str(numbers[0]), "4"]
 
     def take_ledger(self):
         if self.by_sendmail and self.ledger.exists():
             for line in self.ledger.read_text().split("\n")[:-1]:
                 if line != "started":
                     self.judge.promise(int(line))
+            for file in self.ledger.parent.glob("ledger.*"):
+                file.unlink()
 
     def load(self, step, happened):
         """Mail until the event comes or all of it is sent. Returns whether it came."""
@@ -122,13 +125,15 @@ class Worker:
         self.judge.look(list, self.out, patience=2)
         found, broken = self.suite.mailboxes()
         self.judge.count_mailboxes(found, broken, self.workload.is_direct)
-        self.judge.count_sink(self.sink.taken)
+        self.judge.count_sink(self.sink.taken, self.workload.is_direct)
         self.judge.wrong += [f"not whole at the sink: {text!r}" for text in self.sink.damaged]
         if self.lie:
-            self.judge.promise(self.judge.next_number())
+            while not self.workload.places(never_was := self.judge.next_number()):
+                pass
+            self.judge.promise(never_was)
             self.judge.look(list, self.out, patience=0)
         if self.judge.lost or self.judge.wrong:
-            say(log=self.suite.tail(60))
+            say(log=self.suite.tail(40))
         self.suite.step.end()
         self.judge.forget()
         self.sink.taken.clear()
@@ -189,7 +194,7 @@ class Worker:
         while self.judge.total == before:
             if time.monotonic() > end:
                 self.judge.wrong.append(f"no mail is taken after {order}: {self.clients.refusals}")
-                say(log=self.suite.tail(60))
+                say(log=self.suite.tail(40))
                 return
             self.clients.begin(1)
             while self.clients.busy() and time.monotonic() < end:
@@ -200,7 +205,7 @@ class Worker:
         """COUNT of those that struck; a call that does not come so often is no fault."""
         done = tried = 0
         while done < self.count and tried < 3 * self.count and not self.judge.lost and not self.judge.wrong:
-            for _ in range(DRAIN_EVERY):
+            for _ in range(min(DRAIN_EVERY, 2 * (self.count - done))):
                 tried += 1
                 call = self.chance.choice(list(ERRORS))
                 k = self.chance.randrange(1, {"fork": 8, "accept": 4, "rename": 4, "open": 200}.get(call, 40))
@@ -243,7 +248,7 @@ class Worker:
             taken = self.judge.total
             self.wait("mail before the disk is full", lambda t=taken: self.judge.total > t + 20)
             filler = self.fill(number % 2 == 1)
-            self.wait("a 452 on the full disk", lambda: any(r.startswith("452") for r in self.clients.refusals))
+            self.wait("a 452 on the full disk", lambda: any(r.startswith("452") for r in list(self.clients.refusals)))
             subprocess.run(["rm", "-r", filler], check=True)
             taken = self.judge.total
             self.wait("mail after the disk was full", lambda t=taken: self.judge.total > t + 20)
@@ -269,7 +274,7 @@ class Worker:
             self.judge.wrong.append(str(error))
         finally:
             if self.judge.wrong or self.judge.lost:
-                say(log=self.suite.tail(60))
+                say(log=self.suite.tail(40))
             say(end=True, promised=self.judge.total, lost=self.judge.lost, doubles=self.judge.doubles,
                 wrong=self.judge.wrong)
             self.suite.leave()

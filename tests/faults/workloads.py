@@ -66,7 +66,7 @@ class RefusingSession(Session):
 
 
 class RecordingSink(Sink):
-    """taken: place -> the times at which it came there. It survives what happens to the instance."""
+    """taken: place -> time and queue id of each copy that came there. It survives what happens to the instance."""
 
     def __init__(self):
         self.lock, self.tries, self.taken, self.damaged = threading.Lock(), {}, {}, []
@@ -81,7 +81,8 @@ class RecordingSink(Sink):
                 if number is None:
                     self.damaged.append(content[:2000])
                 place = ("notice", number) if owner else ("sink", number, address)
-                self.taken.setdefault(place, []).append(time.monotonic())
+                queue_id = re.search(rb"\sid (\w+)", content).group(1).decode()
+                self.taken.setdefault(place, []).append((time.monotonic(), queue_id))
 
 
 class Receive:
@@ -100,8 +101,8 @@ class Receive:
         return [("sink", number, r) for r in self.recipients(number) if "@sink." in r]
 
     def is_direct(self, place):
-        """Whether the message itself is what lies in this mailbox, not one that an alias made of it."""
-        return True
+        """Whether the message itself comes out there, not one that was made of it."""
+        return place[0] != "notice"
 
 
 class Relay(Receive):
@@ -137,7 +138,7 @@ class Maildir(Receive):
         return [(kind, number, where) for kind, where in self.kinds[number % 4][1]]
 
     def is_direct(self, place):
-        return place[1] % 4 in (0, 3)
+        return place[0] == "maildir" and place[1] % 4 in (0, 3)
 
 
 class Submission(Receive):
@@ -148,6 +149,10 @@ class Submission(Receive):
 
     def recipients(self, number):
         return [f"r{number}@sink.example"]
+
+    def is_direct(self, place):
+        """pickup submits a file of maildrop/ again when it died before it could remove it."""
+        return False
 
 
 WORKLOADS = {"receive": Receive, "relay": Relay, "maildir": Maildir, "submission": Submission}
