@@ -12,7 +12,7 @@
  *     cut N           the same, and the file system of ROOT loses all that it has not flushed (FS_IOC_SHUTDOWN)
  *     fail NAME E N   the N-th call of this name from now on, by any process, fails with errno E
  *     count           says how many durable calls there were
- *     now             kill at once
+ *     now             the kill or cut at once
  *
  * A durable call is one of the table's on a file below ROOT/queue or ROOT/mail. Standard output has a line for
  * each event: "ready RC" when the command ended, "failed CALL PATH", "count N", at last "dead N CALL PATH".
@@ -309,7 +309,7 @@ static void take_order(char *line)
 	else if (strncmp(line, "count", 5) == 0)
 		printf("count %lu\n", durable);
 	else if (strncmp(line, "now", 3) == 0) {
-		order = KILL;
+		order = order == CUT ? CUT : KILL;
 		end("now", "-");
 	} else {
 		errno = EINVAL;

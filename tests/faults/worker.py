@@ -51,7 +51,7 @@ class Worker:
         return set(self.sink.taken) | set(self.suite.mailboxes()[0])
 
     def look(self):
-        self.judge.look(self.suite.queue, self.out)
+        self.judge.look(self.suite.queue, self.out, is_over=self.suite.step.dead.is_set)
 
     # --- load ---------------------------------------------------------------------------------------------
 
@@ -98,11 +98,9 @@ class Worker:
             self.look()
             if not early:
                 step.order(order)
+            # Of mail that makes fewer calls the last is followed by a kill at rest.
             if not step.dead.is_set() and not self.load(step, step.dead):
-                step.order(order.split()[0] + " 1")
-                # Nothing is under way: the fault comes with the next record, or at rest.
-                if not self.load(step, step.dead):
-                    step.end()
+                step.end()
         step.dead.wait(PATIENCE)
         self.take_ledger()
         self.judge.fault(step.when)
