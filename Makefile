@@ -42,7 +42,7 @@ ALL_CFLAGS = $(DIALECT) -MMD -MP -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmi
 LIBRARIES = -lev -lseccomp -lpcre2-8 -ldb -lbsd -lmd -lunbound -lpthread -lm
 LINK = $(CC) $(LINK_HARDENING) $(LDFLAGS)
 # In a recipe: sub-makes run as many jobs as there are processors, unless -j said otherwise.
-JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+MAKE_JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
 LAYERS = base log task net ipc conf dict mail queue service
 PROGRAM_FOLDERS = master smtpd cleanup rewrite qmgr smtp local bounce postdrop support admin
@@ -167,12 +167,31 @@ check-bad-stores: $(call objects,tests/unit/queue/bad_store.c) $(call test_archi
 check-system: all
 	BUILD_DIRECTORY="$(abspath $(BUILD))" /usr/bin/python3 -m pytest -q -rs -n 3 --dist loadfile tests/system
 
+# Kills, power cuts, failed calls and full disks on whole instances, as root: JOBS instances side by side, nothing begun
+# after SECONDS, ONLY one kind of fault or workload. crash.py --help says more.
+$(BUILD)/faults/step: $(call objects,tests/faults/step.c)
+	@mkdir -p $(@D)
+	$(call step,LINK $@)$(LINK) -o $@ $<
+CRASH = /usr/bin/python3 tests/faults/crash.py --build "$(abspath $(BUILD))"
+check-crash: deps deps-test
+	$(MAKE) $(MAKE_JOBS) all $(BUILD)/faults/step
+	$(CRASH) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(filter command environment,$(origin SECONDS)),--seconds $(SECONDS))
+# A few of them, and the judge on a ledger with a lie in it.
+check-crash-smoke: all $(BUILD)/faults/step
+	@$(CRASH) --smoke
+	@tests/faults/check-judge $(CRASH)
+# Suites that break their promises on purpose must be found out.
+check-bad-suites: all $(BUILD)/faults/step
+	@COMPILE='$(CC) $(ALL_CFLAGS) -w' LINK='$(CC) $(LINK_HARDENING) $(LDFLAGS)' \
+		LIBRARIES='$(LIBRARIES)' tests/faults/check-bad-suites $(BUILD) $(CRASH)
+
 check-layers:
 	scripts/layers
 
 check: deps deps-test
-	$(MAKE) $(JOBS) WERROR=1 all unit-tests
-	$(MAKE) $(JOBS) -k WERROR=1 check-layers check-unit check-bad-stores check-system
+	$(MAKE) $(MAKE_JOBS) WERROR=1 all unit-tests
+	$(MAKE) $(MAKE_JOBS) -k WERROR=1 check-layers check-unit check-bad-stores check-crash-smoke check-system
 
 deps:
 	@scripts/need-packages packages/build
@@ -182,14 +201,14 @@ deps-test deps-fuzz deps-lint: deps-%: deps
 
 # Every fuzz target with clang's libFuzzer, for SECONDS in all. clang does not say that it has ASan.
 fuzz: deps deps-fuzz
-	$(MAKE) $(JOBS) CC=clang BUILD=build-fuzz SANITIZE=address,undefined \
+	$(MAKE) $(MAKE_JOBS) CC=clang BUILD=build-fuzz SANITIZE=address,undefined \
 		CFLAGS="-g -D__SANITIZE_ADDRESS__ -fsanitize=fuzzer-no-link" \
 		FUZZ_DRIVER= FUZZ_ENGINE=-fsanitize=fuzzer fuzz-targets
 	scripts/fuzz build-fuzz $(SECONDS)
 
 # Builds, starts an instance below run/ on 127.0.0.1:2525, sends it a message and shows it.
 run: deps
-	$(MAKE) $(JOBS) all
+	$(MAKE) $(MAKE_JOBS) all
 	scripts/try "$(abspath $(BUILD))" "$(CURDIR)/run" 2525
 
 stop:
@@ -232,8 +251,9 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all install uninstall unit-tests fuzz-targets check check-unit check-bad-stores check-system check-layers deps deps-test \
-	deps-fuzz deps-lint run stop fuzz bench-quick bench-store bench-backlog lint format format-check clean $(UNIT_RUNS)
+.PHONY: all install uninstall unit-tests fuzz-targets check check-unit check-bad-stores check-faults check-crash \
+	check-crash-smoke check-bad-suites check-system check-layers deps deps-test deps-fuzz deps-lint run stop fuzz \
+	bench-quick bench-store bench-backlog lint format format-check clean $(UNIT_RUNS)
 .SECONDARY:
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
