@@ -18,7 +18,8 @@ deadline client_deadline(void)
 	return deadline_after(settings.smtpd_timeout);
 }
 
-/* The client's own words come back in a reply: nothing of them may end the line or leave ASCII. */
+/* The client's own words come back in a reply: nothing of them may end the line or leave ASCII. What soft_bounce
+ * says comes here, too, so that the log has the reply that was sent. */
 static size_t make_safe(char *text, int len)
 {
 	size_t safe = len < 0 ? 0 : len > REPLY_LIMIT ? REPLY_LIMIT : (size_t)len;
@@ -26,6 +27,12 @@ static size_t make_safe(char *text, int len)
 	for (size_t i = 0; i < safe; i++)
 		if (text[i] < 0x20 || text[i] > 0x7e)
 			text[i] = '?';
+	/* A client tries again what is refused for now. */
+	if (settings.soft_bounce && safe > 0 && text[0] == '5') {
+		text[0] = '4';
+		if (safe > 4 && text[4] == '5')
+			text[4] = '4';
+	}
 	return safe;
 }
 

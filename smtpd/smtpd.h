@@ -35,7 +35,7 @@ struct smtpd_settings {
 	bool smtpd_helo_required, disable_vrfy_command, strict_rfc821_envelopes,
 	    smtpd_reject_unlisted_recipient, smtpd_client_port_logging,
 	    show_user_unknown_table_name, smtpd_peername_lookup, smtpd_forbid_unauth_pipelining,
-	    smtpd_per_request_deadline;
+	    smtpd_per_request_deadline, soft_bounce;
 };
 extern struct smtpd_settings settings;
 

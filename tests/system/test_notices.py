@@ -381,3 +381,33 @@ def test_a_verification_is_not_queued_anew(make_routed):
     queue_id = verify(instance, "a@remote.example")
     assert report(instance, queue_id) == {
         "a@remote.example": ("undeliverable", "5.3.5", "X-Postfix; cannot requeue: it only asks about its recipients")}
+
+
+# --- soft_bounce ------------------------------------------------------------------------------------
+
+
+def test_with_soft_bounce_nothing_is_refused_or_returned_for_good(make_routed):
+    with Sink(session=Choosy) as sink:
+        instance = make_routed(soft_bounce="yes", default_transport=f"smtp:[127.0.0.1]:{sink.port}").start()
+        with instance.raw().hello() as c:
+            assert c.ask("FOO").startswith("400 4.5.2 ")
+            assert c.ask(f"MAIL FROM:<{ME}> X=Y").startswith("455 4.5.4 ")
+            assert c.ask(f"MAIL FROM:<{ME}>")[0] == "2"
+            assert c.ask("RCPT TO:<nosuchuser@localhost>").startswith("450 4.1.1 ")
+        assert "reject: RCPT from" in instance.wait_log(r": 450 4\.1\.1 <nosuchuser@localhost>")[0]
+        failed = {"a@fail.example": "no such user here", "no@remote.example": "said: 550 5.1.1 nobody of this name"}
+        for recipient, why in failed.items():
+            queue_id = send(instance, recipient)
+            instance.wait_log(rf"{queue_id}: to=<{recipient}>, .*dsn=5\.1\.1, status=SOFTBOUNCE \(.*{why}")
+        listed = run("postqueue", "-c", instance.etc, "-p").stdout
+        assert "in 2 Requests" in listed and all(recipient in listed for recipient in failed)
+        # What is only asked about is told as it is.
+        asked = verify(instance, "a@fail.example", "no@remote.example")
+        assert {r: found[:2] for r, found in report(instance, asked).items()} == {
+            r: ("undeliverable", "5.1.1") for r in failed}
+        # Without it they are returned, for no status was recorded that is final.
+        instance.configure(soft_bounce="no")
+        instance.gatepost("reload")
+        run("postqueue", "-c", instance.etc, "-f")
+        instance.wait_log("status=bounced", 2)
+        wait_until("an empty queue", lambda: is_empty(instance))
