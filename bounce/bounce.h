@@ -10,6 +10,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/conf/template.h"
 #include "common/ipc/channel.h"
 #include "common/ipc/message_content.h"
 #include "common/ipc/messages.h"
@@ -21,7 +22,7 @@ struct bounce_settings {
 	const char *bounce_notice_recipient, *delay_notice_recipient;
 	const char *bounce_template_file;
 	bool enable_threaded_bounces;
-	int64_t bounce_size_limit, delay_warning_time, maximal_queue_lifetime, ipc_timeout;
+	int64_t bounce_size_limit, ipc_timeout;
 };
 extern struct bounce_settings bounce_settings;
 
@@ -79,15 +80,10 @@ void returned_thread(const struct notice *, struct buf *message_id, struct buf *
 /* request.c */
 extern const struct handler bounce_handlers[];
 
-/* template.c */
-struct template
-{
-	const char *charset, *from, *subject, *postmaster_subject;
-	const char *text; /* lines end with LF */
-};
+/* words.c */
 /* Reads bounce_template_file; what is wrong there is logged, and the built-in text counts. */
-void template_open(void);
-const struct template *template_of(enum notice_kind);
+void words_open(void);
+const struct template *words_of(enum notice_kind);
 
 /* lines.c: text in wire form. Control bytes and what is no UTF-8 become '?'. */
 bool lines_have_8bit(struct slice);

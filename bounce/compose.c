@@ -56,7 +56,7 @@ static void put_thread(const struct notice *n, struct buf *out)
 
 static void put_header(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const struct template *t = template_of((enum notice_kind)n->about->kind);
+	const struct template *t = words_of((enum notice_kind)n->about->kind);
 	char date[64], marker[BOUNDARY_SIZE];
 
 	put_field(out, "Date: ", slice_of(mail_date(date, n->now_us)));
@@ -93,7 +93,7 @@ static void begin_part(const struct notice *n, const char *description, const ch
 static void put_introduction(const struct notice *n, struct buf *out)
 {
 	if (!n->is_copy) {
-		lines_put(out, slice_of(template_of((enum notice_kind)n->about->kind)->text));
+		lines_put(out, slice_of(words_of((enum notice_kind)n->about->kind)->text));
 		return;
 	}
 	buf_printf(out, "This is the mail system at host %s.\r\n\r\n", bounce_settings.myhostname);
@@ -149,7 +149,7 @@ static void begin_content(const struct notice *n, bool is_8bit, struct buf *out)
 
 void compose_head(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const struct template *t = template_of((enum notice_kind)n->about->kind);
+	const struct template *t = words_of((enum notice_kind)n->about->kind);
 	struct buf words = { 0 }, report = { 0 };
 	bool words_8bit, report_8bit;
 	char type[100];

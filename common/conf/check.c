@@ -516,5 +516,6 @@ unsigned conf_check(struct conf *conf, conf_report *report, void *arg)
 	check_origin(conf, &reporter);
 	check_users(conf, &reporter);
 	check_programs(conf, &reporter);
+	check_templates(conf, &reporter);
 	return reporter.errors;
 }
