@@ -54,7 +54,7 @@ struct notice {
 
 /* list.c: who is told of what. */
 /* Whether the sender is to hear of this recipient (RFC 3461, and the kind of notice). */
-bool list_is_due(enum notice_kind, uint64_t notify, uint64_t success);
+bool list_is_due(const struct msg_notice *, uint64_t notify, uint64_t success);
 /* Copies the recipient at this place of the frame into the arena, if there is still room. */
 void list_add(struct notice_list *, const struct msg_notice_rcpts *, size_t at, struct arena *);
 void list_clear(struct notice_list *);

@@ -203,6 +203,8 @@ struct msg_notice {
 	struct slice content; /* when small; else in the descriptor */
 	uint64_t content_size, content_offset;
 	int64_t retry_until_us; /* of a delay notice */
+	uint64_t
+	    cleared; /* 1: of mail that was delayed, of which the sender was told (confirm_delay_cleared) */
 };
 /* The lists run parallel. */
 struct msg_notice_rcpts {

@@ -165,6 +165,31 @@ def test_a_delay_is_told_once(make_routed):
     assert len([line for line in instance.lines() if f"{queue_id}: sender delay" in line]) == 1
 
 
+def test_who_heard_of_a_delay_hears_of_its_end(make_instance):
+    with Sink() as sink:
+        instance = make_instance(delay_warning_time="1s", minimal_backoff_time="1s", maximal_backoff_time="1s",
+                                 confirm_delay_cleared="yes", default_transport="retry:4.4.1 nobody at home").start()
+        queue_id = send(instance, ["a@remote.example"])
+        silent = send(instance, ["b@remote.example"], rcpt=["NOTIFY=FAILURE"])
+        read_notice(instance, queue_id, "sender delay")
+        instance.wait_log(f"{silent}: service bounce|{silent}: to=.*deferred", 2)
+        # What is known of it outlives a stop.
+        instance.stop()
+        instance.configure(default_transport=f"smtp:[127.0.0.1]:{sink.port}")
+        instance.start()
+        run("postqueue", "-c", instance.etc, "-f")
+        notice = read_notice(instance, queue_id, "sender delivery status")
+        assert notice["Subject"] == "Successful Mail Delivery Report"
+        _, _, recipients, _ = parts(notice)
+        assert [(r["Final-Recipient"], r["Action"]) for r in recipients] == [("rfc822; a@remote.example", "relayed")]
+        ended(instance, queue_id)
+        ended(instance, silent)
+        # In time: nobody is told.
+        quick = send(instance, "c@remote.example")
+        ended(instance, quick)
+        assert not [line for line in instance.lines() if re.search(f"({silent}|{quick}): sender delivery", line)]
+
+
 def test_success_is_told_when_it_was_asked_for(make_routed):
     instance = make_routed()
     (instance.etc / "aliases").write_text(f"postmaster: {USER}\ntwo: {USER}, a@fail.example\none: b@gone.example\n")

@@ -332,22 +332,30 @@ static void who_asked_is_told(void **unused)
 {
 	static const struct {
 		uint64_t notify, success;
-		bool failure, delay, delivered;
+		bool failure, delay, delivered, cleared;
 	} cases[] = {
-		{ 0, SUCCESS_DELIVERED, true, true, false },
-		{ NOTIFY_NEVER, SUCCESS_DELIVERED, false, false, false },
-		{ NOTIFY_SUCCESS, SUCCESS_DELIVERED, false, false, true },
-		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, SUCCESS_RELAYED, true, false, true },
-		{ NOTIFY_SUCCESS, SUCCESS_PASSED, false, false, false },
-		{ NOTIFY_DELAY, SUCCESS_DELIVERED, false, true, false },
+		{ 0, SUCCESS_DELIVERED, true, true, false, true },
+		{ NOTIFY_NEVER, SUCCESS_DELIVERED, false, false, false, false },
+		{ NOTIFY_SUCCESS, SUCCESS_DELIVERED, false, false, true, true },
+		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, SUCCESS_RELAYED, true, false, true, true },
+		{ NOTIFY_SUCCESS, SUCCESS_PASSED, false, false, false, false },
+		{ NOTIFY_DELAY, SUCCESS_DELIVERED, false, true, false, true },
+		{ NOTIFY_DELAY, SUCCESS_PASSED, false, true, false, true },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		assert_int_equal(list_is_due(NOTICE_FAILURE, cases[i].notify, 0), cases[i].failure);
-		assert_int_equal(list_is_due(NOTICE_DELAY, cases[i].notify, 0), cases[i].delay);
-		assert_int_equal(list_is_due(NOTICE_SUCCESS, cases[i].notify, cases[i].success),
+		struct msg_notice m = { .kind = NOTICE_FAILURE };
+
+		assert_int_equal(list_is_due(&m, cases[i].notify, 0), cases[i].failure);
+		m.kind = NOTICE_DELAY;
+		assert_int_equal(list_is_due(&m, cases[i].notify, 0), cases[i].delay);
+		m.kind = NOTICE_SUCCESS;
+		assert_int_equal(list_is_due(&m, cases[i].notify, cases[i].success),
 		    cases[i].delivered);
+		m.cleared = 1;
+		assert_int_equal(list_is_due(&m, cases[i].notify, cases[i].success),
+		    cases[i].cleared);
 	}
 }
 
