@@ -295,7 +295,7 @@ static void read_replies(struct talk *t)
 		struct reply r;
 
 		step = step_at(t, t->answered);
-		how = reply_read(t->s->stream, t->d->arena, deadline_after(patience(step)), &r);
+		how = session_reply(t->s, t->d->arena, deadline_after(patience(step)), &r);
 		if (how != REPLY_OK) {
 			lost(t, how, &r, steps[step].doing);
 			return;
@@ -322,6 +322,7 @@ static void send_envelope(struct talk *t)
 	while (t->sent < steps_count(t) && !is_pointless(t)) {
 		buf_reset(&command);
 		put_step(t, t->sent++, &command);
+		transcript_command(&t->s->transcript, true, slice_trim(buf_slice(&command)));
 		t->group += command.len;
 		/* It flushes by itself only far above GROUP_BYTES. */
 		stream_write(t->s->stream, buf_slice(&command), DEADLINE_NEVER);
@@ -351,8 +352,8 @@ static bool speaks_before_dot(struct talk *t)
 
 	if (stream_is_quiet(t->s->stream))
 		return false;
-	how = reply_read(t->s->stream, t->d->arena,
-	    deadline_after(client_settings.data_done_timeout), &r);
+	how = session_reply(t->s, t->d->arena, deadline_after(client_settings.data_done_timeout),
+	    &r);
 	if (how == REPLY_OK && r.code >= 400) {
 		t->s->is_broken = t->ended = true;
 		session_refused(t->s, &r, dot_command, t->d->arena, &t->verdict);
@@ -442,7 +443,7 @@ static enum transaction_result read_dot_replies(struct talk *t)
 		enum reply_result how;
 		struct reply r;
 
-		how = reply_read(t->s->stream, t->d->arena,
+		how = session_reply(t->s, t->d->arena,
 		    deadline_after(client_settings.data_done_timeout), &r);
 		/* Neither yes nor no: it may have the message. */
 		if (how == REPLY_OK && r.code / 100 == 3)
@@ -476,7 +477,7 @@ static void send_nothing(struct talk *t)
 	}
 	if (stream_send(t->s->stream, &SLICE(".\r\n"), 1, client_settings.data_xfer_timeout,
 		&left) == -1 ||
-	    reply_read(t->s->stream, t->d->arena, deadline_after(client_settings.data_done_timeout),
+	    session_reply(t->s, t->d->arena, deadline_after(client_settings.data_done_timeout),
 		&r) != REPLY_OK)
 		t->s->is_broken = true;
 }

@@ -14,6 +14,7 @@
 #include "common/mail/queue_id.h"
 #include "common/net/stream.h"
 #include "common/service/service.h"
+#include "common/service/transcript.h"
 #include "common/task/task.h"
 #include "smtpd/body.h"
 
@@ -98,6 +99,8 @@ struct session {
 	unsigned errors, junk;
 	unsigned ok[VERB_COUNT], all[VERB_COUNT];
 	struct transaction t;
+	struct transcript transcript;
+	const char *aborted; /* how it was cut short, or NULL */
 };
 
 /* reply.c: a reply is written, not flushed. 4xx and 5xx count as errors of the client. Waits. */

@@ -436,3 +436,69 @@ def test_with_soft_bounce_nothing_is_refused_or_returned_for_good(make_routed):
         run("postqueue", "-c", instance.etc, "-f")
         instance.wait_log("status=bounced", 2)
         wait_until("an empty queue", lambda: is_empty(instance))
+
+
+# --- transcripts of sessions --------------------------------------------------------------------------
+
+
+def transcripts(instance, count):
+    """The mails to the postmaster, once there are so many."""
+    def read():
+        found = [m for m in instance.mbox() if ": errors from " in str(m["Subject"])]
+        return found if len(found) >= count else None
+    return wait_until(f"{count} transcripts", read)
+
+
+def test_sessions_that_went_wrong_are_told_to_the_postmaster(make_instance):
+    instance = make_instance(notify_classes="protocol, policy", error_notice_recipient=ME, mail_name="Gatepost").start()
+    with instance.raw().hello() as c:
+        assert c.ask("FOO")[0] == "5"
+        assert c.ask("AUTH PLAIN AHVzZXIAc2VjcmV0")[0] == "5"
+        assert c.ask("AHVzZXIAc2VjcmV0")[0] == "5"
+        assert c.ask("QUIT")[0] == "2"
+    mail = transcripts(instance, 1)[0]
+    assert mail["Subject"] == "Gatepost SMTP server: errors from localhost[127.0.0.1]"
+    assert mail["To"] == ME and mail["Return-Path"].startswith("<double-bounce@")
+    assert str(mail["From"]).startswith("Mail Delivery System <MAILER-DAEMON")
+    text = mail.get_payload()
+    assert text.startswith("Transcript of session follows.\n\n Out: 220 ")
+    assert "\n In:  EHLO client.example\n Out: 250-" in text
+    assert "\n In:  FOO\n Out: 500 5.5.2 Error: command not recognized\n" in text
+    assert "\n In:  AUTH PLAIN (not shown)\n Out: 502" in text and "\n In:  (not shown)\n" in text
+    assert "AHVz" not in text
+    assert text.endswith(" In:  QUIT\n Out: 221 2.0.0 Bye\n\nFor other details, see the local mail logfile\n")
+    # A refusal, in a session that ends in the middle.
+    with instance.raw().hello() as c:
+        c.ask("MAIL FROM:<a@b.example>")
+        assert c.ask("RCPT TO:<nosuchuser@localhost>")[0] == "5"
+    text = transcripts(instance, 2)[1].get_payload()
+    assert "\n Out: 550 5.1.1 <nosuchuser@localhost>: Recipient address rejected" in text
+    assert "\n\nSession aborted, reason: lost connection\n" in text
+    # Neither a good session nor another class makes one.
+    instance.deliver()
+    instance.configure(notify_classes="resource, software")
+    instance.gatepost("reload")
+    with instance.raw().hello() as c:
+        assert c.ask("FOO")[0] == "5"
+    instance.deliver()
+    assert len(transcripts(instance, 2)) == 2
+
+
+class Babbler(Session):
+    def answer(self, word, command):
+        if word == "MAIL":
+            self.say("501 5.5.4 what is this\r\n")
+        else:
+            super().answer(word, command)
+
+
+def test_servers_that_make_no_sense_are_told_to_the_postmaster(make_instance):
+    with Sink(session=Babbler) as sink:
+        instance = make_instance(notify_classes="protocol", error_notice_recipient=ME, mail_name="Gatepost",
+                                 default_transport=f"smtp:[127.0.0.1]:{sink.port}").start()
+        send(instance, "a@remote.example", sender="")
+        mail = transcripts(instance, 1)[0]
+        assert mail["Subject"] == "Gatepost SMTP client: errors from 127.0.0.1[127.0.0.1]"
+        text = mail.get_payload()
+        assert "\n Out: EHLO " in text and "\n Out: MAIL FROM:<>" in text
+        assert "\n In:  501 5.5.4 what is this\n" in text
