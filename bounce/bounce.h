@@ -59,7 +59,10 @@ bool list_is_due(const struct msg_notice *, uint64_t notify, uint64_t success);
 void list_add(struct notice_list *, const struct msg_notice_rcpts *, size_t at, struct arena *);
 void list_clear(struct notice_list *);
 
-/* compose.c: the notice in wire form, appended, up to where the content of the message begins, and what
+/* compose.c */
+/* It tells of addresses in UTF-8, and so is itself a mail for which SMTPUTF8 is needed (RFC 6533). */
+bool compose_is_utf8(const struct notice *);
+/* The notice in wire form, appended, up to where the content of the message begins, and what
  * stands behind it. is_8bit: the content has bytes above 127. */
 void compose_head(const struct notice *, bool is_8bit, struct buf *out);
 void compose_tail(const struct notice *, struct buf *out);

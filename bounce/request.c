@@ -158,6 +158,7 @@ static void send_notice(struct submission *s, const struct notice *n, struct sli
 	}
 	compose_head(n, r.is_8bit, &text);
 	admit.flags |= r.is_8bit || lines_have_8bit(buf_slice(&text)) ? ADMIT_8BIT : 0u;
+	admit.flags |= compose_is_utf8(n) ? ADMIT_SMTPUTF8 : 0u;
 	submit_open(s, &admit);
 	submit_rcpts(s, &rcpts);
 	submit_data(s, buf_slice(&text));

@@ -162,6 +162,7 @@ static void take_keyword(struct session *s, struct slice line)
 		{ { "SIZE", 4 }, FEATURE_SIZE },
 		{ { "8BITMIME", 8 }, FEATURE_8BITMIME },
 		{ { "DSN", 3 }, FEATURE_DSN },
+		{ { "SMTPUTF8", 8 }, FEATURE_SMTPUTF8 },
 	};
 	struct slice word, argument;
 

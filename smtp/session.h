@@ -19,6 +19,7 @@ enum feature {
 	FEATURE_SIZE = 2,
 	FEATURE_8BITMIME = 4,
 	FEATURE_DSN = 8,
+	FEATURE_SMTPUTF8 = 16,
 };
 
 struct session {
