@@ -263,6 +263,19 @@ def test_many_recipients_are_one_notice(make_routed):
     assert len([line for line in instance.lines() if "notification" in line]) == 1
 
 
+def test_a_notice_about_an_address_in_utf8(make_routed):
+    instance = make_routed().start()
+    run("sendmail", "-C", instance.etc, "-f", ME, "-i", "\u00e4@fail.example", input="Subject: x\n\ny\n")
+    line = instance.wait_log(": sender non-delivery notification: ")[0]
+    queue_id, notice_id = re.search(r"(\w+): sender .*: (\w+)$", line).groups()
+    ended(instance, queue_id)
+    ended(instance, notice_id)
+    words, report, returned = email.message_from_bytes(bytes(instance.mbox()[0]), policy=email.policy.default).iter_parts()
+    assert (report.get_content_type(), returned.get_content_type()) == ("message/global-delivery-status", "message/global")
+    assert words.get_content_charset() == "utf-8" and "<\u00e4@fail.example>: no such user here" in words.get_content()
+    assert "Final-Recipient: utf-8; \u00e4@fail.example".encode() in bytes(instance.mbox()[0])
+
+
 def test_odd_senders(make_routed):
     instance = make_routed(notify_classes="2bounce",
                              virtual_alias_maps=f"regexp:{{ {{/^\"a b\"@|^\"\\.x\"@/ {ME}}} }}").start()
