@@ -175,7 +175,8 @@ static void what_is_offered_is_used(void)
 		    "DATA|A: b||..|.|",
 		    { SUCCESS_RELAYED, SUCCESS_RELAYED } },
 		{ FEATURE_SMTPUTF8,
-		    "MAIL FROM:<s@example.com> SMTPUTF8|RCPT TO:<0@x>|RCPT TO:<1@x>|DATA|A: b||..|.|",
+		    "MAIL FROM:<s@example.com> SMTPUTF8|RCPT TO:<0@x>|RCPT TO:<1@x>|DATA|A: "
+		    "b||..|.|",
 		    { SUCCESS_RELAYED, SUCCESS_RELAYED } },
 		{ FEATURE_DSN,
 		    "MAIL FROM:<s@example.com> RET=HDRS ENVID=QQ314159|"
