@@ -16,7 +16,8 @@ enum { CLASS_BUILTIN = 1, CLASS_SERVICE = 2, CLASS_USER = 4 };
 
 struct postconf {
 	const char *config; /* of -c, or NULL */
-	char object; /* p: main.cf; M, F, P: rows, columns, -o values of master.cf; a, A, l, m */
+	char
+	    object; /* p: main.cf; M, F, P: rows, columns, -o values of master.cf; a, A, b, l, m, t */
 	char action; /* 0: show; e, X or # */
 	bool defaults, explicit, expand, only_values, only_names, fold, json, quiet;
 	unsigned classes;
@@ -36,6 +37,10 @@ struct conf *postconf_load(const struct postconf *);
 /* postconf_master_cf.c */
 void postconf_show_master_cf(const struct postconf *);
 void postconf_change_master_cf(const struct postconf *);
+
+/* postconf_templates.c: the words of notices with $names filled in, and the templates as written. */
+void postconf_show_words(const struct postconf *);
+void postconf_show_templates(const struct postconf *);
 
 /* postconf_print.c */
 /* "NAME = value" on one line, or folded, or what -h, -H and -j ask for; a run of blanks becomes one.

@@ -26,6 +26,7 @@ static const char usage[] =
     "       postconf -P [-fhHjqx] [-c config_dir] [-o name=value] [service[/type[/name]]...]\n"
     "       postconf -P [-e] [-c config_dir] service/type/name=value...\n"
     "       postconf -P -X [-c config_dir] service/type/name...\n"
+    "       postconf -b|-t [-c config_dir] [-o name=value] [template_file]\n"
     "       postconf -a|-A|-l|-m\n"
     "  -p  main.cf (if nothing else is said)\n"
     "  -M  rows of master.cf\n"
@@ -44,6 +45,8 @@ static const char usage[] =
     "  -f  fold long lines\n"
     "  -j  show one JSON object a line\n"
     "  -q  no warnings\n"
+    "  -b  show the words of notices\n"
+    "  -t  show the templates of notices\n"
     "  -a  list what AUTH of the server can use\n"
     "  -A  list what AUTH of the client can use\n"
     "  -l  list the ways to lock a mailbox\n"
@@ -110,6 +113,8 @@ static const struct {
 	{ 'P', 'X', "", NEEDS_NAMES, postconf_change_master_cf },
 	{ 'a', 0, "", NEEDS_NO_NAMES, show_auth },
 	{ 'A', 0, "", NEEDS_NO_NAMES, show_auth },
+	{ 'b', 0, "oq", NEEDS_NOTHING, postconf_show_words },
+	{ 't', 0, "oq", NEEDS_NOTHING, postconf_show_templates },
 	{ 'l', 0, "", NEEDS_NO_NAMES, show_locks },
 	{ 'm', 0, "", NEEDS_NO_NAMES, show_types },
 };
@@ -174,14 +179,15 @@ static void take_option(struct postconf *c, char option)
 	case 'M':
 	case 'P':
 	case 'a':
+	case 'b':
 	case 'l':
 	case 'm':
 	case 'p':
+	case 't':
 		choose(&c->object, option);
 		return;
 	case '?':
-		command_usage("bounce templates (-b, -t), TLS (-T) and -v are not part of this "
-			      "version");
+		command_usage("TLS (-T) and -v are not part of this version");
 	}
 }
 
@@ -190,7 +196,7 @@ static void parse_options(struct postconf *c, int argc, char **argv, bool given[
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "#AC:FHMPXac:defhjlmno:pqx")) != -1) {
+	while ((option = getopt(argc, argv, "#AC:FHMPXabc:defhjlmno:pqtx")) != -1) {
 		take_option(c, (char)option);
 		given[option] = true;
 	}

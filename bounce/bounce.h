@@ -10,6 +10,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/conf/template.h"
 #include "common/ipc/channel.h"
 #include "common/ipc/message_content.h"
 #include "common/ipc/messages.h"
@@ -21,7 +22,7 @@ struct bounce_settings {
 	const char *bounce_notice_recipient, *delay_notice_recipient;
 	const char *bounce_template_file;
 	bool enable_threaded_bounces;
-	int64_t bounce_size_limit, delay_warning_time, maximal_queue_lifetime, ipc_timeout;
+	int64_t bounce_size_limit, ipc_timeout;
 };
 extern struct bounce_settings bounce_settings;
 
@@ -53,12 +54,15 @@ struct notice {
 
 /* list.c: who is told of what. */
 /* Whether the sender is to hear of this recipient (RFC 3461, and the kind of notice). */
-bool list_is_due(enum notice_kind, uint64_t notify, uint64_t success);
+bool list_is_due(const struct msg_notice *, uint64_t notify, uint64_t success);
 /* Copies the recipient at this place of the frame into the arena, if there is still room. */
 void list_add(struct notice_list *, const struct msg_notice_rcpts *, size_t at, struct arena *);
 void list_clear(struct notice_list *);
 
-/* compose.c: the notice in wire form, appended, up to where the content of the message begins, and what
+/* compose.c */
+/* It tells of addresses in UTF-8, and so is itself a mail for which SMTPUTF8 is needed (RFC 6533). */
+bool compose_is_utf8(const struct notice *);
+/* The notice in wire form, appended, up to where the content of the message begins, and what
  * stands behind it. is_8bit: the content has bytes above 127. */
 void compose_head(const struct notice *, bool is_8bit, struct buf *out);
 void compose_tail(const struct notice *, struct buf *out);
@@ -79,15 +83,10 @@ void returned_thread(const struct notice *, struct buf *message_id, struct buf *
 /* request.c */
 extern const struct handler bounce_handlers[];
 
-/* template.c */
-struct template
-{
-	const char *charset, *from, *subject, *postmaster_subject;
-	const char *text; /* lines end with LF */
-};
+/* words.c */
 /* Reads bounce_template_file; what is wrong there is logged, and the built-in text counts. */
-void template_open(void);
-const struct template *template_of(enum notice_kind);
+void words_open(void);
+const struct template *words_of(enum notice_kind);
 
 /* lines.c: text in wire form. Control bytes and what is no UTF-8 become '?'. */
 bool lines_have_8bit(struct slice);

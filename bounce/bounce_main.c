@@ -16,8 +16,6 @@ static const struct conf_setting settings[] = {
 	ROW(delay_notice_recipient),
 	ROW(bounce_template_file),
 	ROW(bounce_size_limit),
-	ROW(delay_warning_time),
-	ROW(maximal_queue_lifetime),
 	ROW(ipc_timeout),
 	ROW(enable_threaded_bounces),
 	CONF_SETTING(struct bounce_settings, second_bounce_notice_recipient,
@@ -30,7 +28,7 @@ static const struct service bounce = {
 	.role = ROLE_BOUNCE,
 	.settings = settings,
 	.settings_out = &bounce_settings,
-	.open = template_open,
+	.open = words_open,
 	.handlers = bounce_handlers,
 };
 

@@ -11,6 +11,17 @@
 
 enum { BOUNDARY_SIZE = 71 }; /* RFC 2046 allows 70 */
 
+bool compose_is_utf8(const struct notice *n)
+{
+	if ((n->about->flags & ADMIT_SMTPUTF8) || lines_have_8bit(n->about->sender))
+		return true;
+	for (size_t i = 0; i < n->list->count; i++)
+		if (lines_have_8bit(n->list->items[i].address) ||
+		    lines_have_8bit(n->list->items[i].original))
+			return true;
+	return false;
+}
+
 /* Nobody could know it when the message was written. */
 static const char *boundary(const struct notice *n, char out[BOUNDARY_SIZE])
 {
@@ -56,7 +67,7 @@ static void put_thread(const struct notice *n, struct buf *out)
 
 static void put_header(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const struct template *t = template_of((enum notice_kind)n->about->kind);
+	const struct template *t = words_of((enum notice_kind)n->about->kind);
 	char date[64], marker[BOUNDARY_SIZE];
 
 	put_field(out, "Date: ", slice_of(mail_date(date, n->now_us)));
@@ -93,7 +104,7 @@ static void begin_part(const struct notice *n, const char *description, const ch
 static void put_introduction(const struct notice *n, struct buf *out)
 {
 	if (!n->is_copy) {
-		lines_put(out, slice_of(template_of((enum notice_kind)n->about->kind)->text));
+		lines_put(out, slice_of(words_of((enum notice_kind)n->about->kind)->text));
 		return;
 	}
 	buf_printf(out, "This is the mail system at host %s.\r\n\r\n", bounce_settings.myhostname);
@@ -137,19 +148,22 @@ static void put_words(const struct notice *n, struct buf *out)
 
 static void begin_content(const struct notice *n, bool is_8bit, struct buf *out)
 {
+	static const char *const types[][2] = {
+		{ "message/rfc822", "text/rfc822-headers" },
+		{ "message/global", "message/global-headers" },
+	};
 	bool is_undelivered = n->about->kind == NOTICE_FAILURE || n->about->kind == NOTICE_DELAY;
 	char description[64];
 
 	snprintf(description, sizeof(description), "%sMessage%s",
 	    is_undelivered ? "Undelivered " : "", n->headers_only ? " Headers" : "");
-	begin_part(n, description, n->headers_only ? "text/rfc822-headers" : "message/rfc822",
-	    is_8bit, out);
+	begin_part(n, description, types[compose_is_utf8(n)][n->headers_only], is_8bit, out);
 	put_address(out, "Return-Path: <", n->about->sender, ">");
 }
 
 void compose_head(const struct notice *n, bool is_8bit, struct buf *out)
 {
-	const struct template *t = template_of((enum notice_kind)n->about->kind);
+	const struct template *t = words_of((enum notice_kind)n->about->kind);
 	struct buf words = { 0 }, report = { 0 };
 	bool words_8bit, report_8bit;
 	char type[100];
@@ -164,7 +178,9 @@ void compose_head(const struct notice *n, bool is_8bit, struct buf *out)
 	    words_8bit && strcmp(t->charset, "us-ascii") == 0 ? "utf-8" : t->charset);
 	begin_part(n, "Notification", type, words_8bit, out);
 	buf_put_slice(out, buf_slice(&words));
-	begin_part(n, "Delivery report", "message/delivery-status", report_8bit, out);
+	begin_part(n, "Delivery report",
+	    compose_is_utf8(n) ? "message/global-delivery-status" : "message/delivery-status",
+	    report_8bit, out);
 	buf_put_slice(out, buf_slice(&report));
 	begin_content(n, is_8bit, out);
 	buf_clear(&words);

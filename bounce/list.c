@@ -8,15 +8,23 @@
 #include "bounce/bounce.h"
 #include "common/base/mem.h"
 
-bool list_is_due(enum notice_kind kind, uint64_t notify, uint64_t success)
+/* Who was told of a delay, and did not forbid it, hears that it is over, too. */
+static bool hears_of_success(const struct msg_notice *m, uint64_t notify, uint64_t success)
 {
-	switch (kind) {
+	if (m->cleared && (notify == 0 || (notify & NOTIFY_DELAY)))
+		return true;
+	return (notify & NOTIFY_SUCCESS) && success != SUCCESS_PASSED;
+}
+
+bool list_is_due(const struct msg_notice *m, uint64_t notify, uint64_t success)
+{
+	switch ((enum notice_kind)m->kind) {
 	case NOTICE_FAILURE:
 		return notify == 0 || (notify & NOTIFY_FAILURE) != 0;
 	case NOTICE_DELAY:
 		return notify == 0 || (notify & NOTIFY_DELAY) != 0;
 	case NOTICE_SUCCESS:
-		return (notify & NOTIFY_SUCCESS) != 0 && success != SUCCESS_PASSED;
+		return hears_of_success(m, notify, success);
 	case NOTICE_VERIFY:
 		return true;
 	}

@@ -62,7 +62,9 @@ static void put_message(struct field *f, const struct notice *n)
 	}
 	put(f, "X-Postfix-Queue-ID: ", m->id);
 	if (m->sender.len > 0) {
-		begin(f, "X-Postfix-Sender: rfc822; ");
+		begin(f,
+		    lines_have_8bit(m->sender) ? "X-Postfix-Sender: utf-8; "
+					       : "X-Postfix-Sender: rfc822; ");
 		end_address(f, m->sender);
 	}
 	put_date(f, "Arrival-Date: ", m->arrival_us);
@@ -96,7 +98,7 @@ static void put_original(struct field *f, const struct notice_rcpt *r)
 		put_decoded(&f->text, slice_part(r->orcpt, (size_t)semicolon + 1, r->orcpt.len));
 		end_address(f, SLICE(""));
 	} else if (r->original.len > 0) {
-		buf_puts(&f->text, "rfc822;");
+		buf_puts(&f->text, lines_have_8bit(r->original) ? "utf-8;" : "rfc822;");
 		end_address(f, r->original);
 	}
 }

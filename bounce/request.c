@@ -90,7 +90,6 @@ static bool is_consistent(const struct msg_notice_rcpts *m)
 /* False: the peer broke off or off the rules. */
 static bool receive_rcpts(struct notices *n, struct request *r)
 {
-	enum notice_kind kind = (enum notice_kind)n->about->kind;
 	struct frame *f;
 	bool over = false;
 
@@ -104,7 +103,7 @@ static bool receive_rcpts(struct notices *n, struct request *r)
 		over = f->last;
 		for (size_t i = 0; i < m->address.count; i++) {
 			if (n->has_sender &&
-			    list_is_due(kind, m->notify.items[i], m->success.items[i]))
+			    list_is_due(n->about, m->notify.items[i], m->success.items[i]))
 				list_add(&n->for_sender, m, i, n->arena);
 			if (n->copy_to.len > 0)
 				list_add(&n->for_copy, m, i, n->arena);
@@ -159,6 +158,7 @@ static void send_notice(struct submission *s, const struct notice *n, struct sli
 	}
 	compose_head(n, r.is_8bit, &text);
 	admit.flags |= r.is_8bit || lines_have_8bit(buf_slice(&text)) ? ADMIT_8BIT : 0u;
+	admit.flags |= compose_is_utf8(n) ? ADMIT_SMTPUTF8 : 0u;
 	submit_open(s, &admit);
 	submit_rcpts(s, &rcpts);
 	submit_data(s, buf_slice(&text));

@@ -103,7 +103,7 @@ void resend(const struct resending *r, struct verdict *v)
 	const struct msg_deliver *m = r->message;
 	struct msg_admit admit = {
 		.sender = r->sender,
-		.flags = ADMIT_INTERNAL | (m->flags & ADMIT_8BIT),
+		.flags = ADMIT_INTERNAL | (m->flags & (ADMIT_8BIT | ADMIT_SMTPUTF8)),
 		.envid = m->envid,
 		.ret = m->ret,
 		.delivered_to = m->address.items[r->at],

@@ -102,6 +102,13 @@ static int fetch_content(struct delivery *d)
 
 /* --- outcomes ------------------------------------------------------------------------------------- */
 
+/* Somebody may be to hear that it was delivered: bounce decides. */
+static bool owes_success(const struct message *m, const struct recipient *r)
+{
+	return (r->notify & NOTIFY_SUCCESS) || message_is_verify(m) ||
+	    (message_is_cleared(m) && (r->notify == 0 || (r->notify & NOTIFY_DELAY)));
+}
+
 static void set_outcome(struct message *m, size_t index, enum outcome outcome, struct slice dsn,
     struct slice text)
 {
@@ -117,7 +124,7 @@ static void set_outcome(struct message *m, size_t index, enum outcome outcome, s
 		dsn = SLICE("2.0.0");
 	if (r->progress == DEFERRED && (dsn.len == 0 || dsn.data[0] != '4'))
 		dsn = SLICE("4.0.0");
-	r->is_told = r->progress == SENT && !(r->notify & NOTIFY_SUCCESS) && !message_is_verify(m);
+	r->is_told = r->progress == SENT && !owes_success(m, r);
 	r->dsn = arena_copy(m->arena, slice_part(dsn, 0, DSN_LIMIT));
 	r->reason = arena_copy(m->arena, slice_part(text, 0, REASON_LIMIT));
 }
@@ -134,7 +141,8 @@ static void set_details(struct message *m, size_t index, const struct msg_outcom
 		    slice_part(o->diagnostic.items[at], 0, REASON_LIMIT));
 	if (o->success.count > 0)
 		r->success = o->success.items[at];
-	if (r->progress == SENT && r->success == SUCCESS_PASSED && !message_is_verify(m))
+	if (r->progress == SENT && r->success == SUCCESS_PASSED && !message_is_verify(m) &&
+	    !message_is_cleared(m))
 		r->is_told = true;
 }
 

@@ -134,6 +134,7 @@ static struct request *open_request(const struct notice *n, deadline when)
 					      : n->loaded->message.content,
 		.content_size = m->size,
 		.retry_until_us = round_retry_until_us(m),
+		.cleared = message_is_cleared(m),
 	};
 	int fd = n->loaded == NULL ? -1 : n->loaded->large_fd;
 

@@ -27,6 +27,8 @@ struct qmgr_settings {
 	int64_t qmgr_message_active_limit, queue_minfree, queue_segment_size;
 	int64_t default_process_limit;
 	bool queue_allow_network_filesystem, destination_concurrency_feedback_debug;
+	int64_t initial_destination_concurrency, default_process_limit;
+	bool queue_allow_network_filesystem, confirm_delay_cleared;
 };
 extern struct qmgr_settings settings;
 extern struct store *store;
@@ -78,6 +80,12 @@ struct message {
 static inline bool message_is_verify(const struct message *m)
 {
 	return m->flags & ADMIT_VERIFY;
+}
+
+/* Its sender was told of a delay, and is to hear that it is over. */
+static inline bool message_is_cleared(const struct message *m)
+{
+	return m->is_warned && settings.confirm_delay_cleared;
 }
 
 /* Recipients of one message that go to one destination in one delivery. */

@@ -27,6 +27,7 @@ static const struct conf_setting setting_rows[] = {
 	SETTING(rewrite_service_name),
 	SETTING(bounce_service_name),
 	SETTING(double_bounce_sender),
+	SETTING(confirm_delay_cleared),
 	SETTING(delay_warning_time),
 	SETTING(minimal_backoff_time),
 	SETTING(maximal_backoff_time),

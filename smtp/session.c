@@ -49,10 +49,31 @@ void session_refused(const struct session *s, const struct reply *r, const char 
 	set_place(s, arena, v);
 }
 
+/* Not the recipient or the message, but what we said or they answered has no meaning. */
+static bool is_protocol_error(unsigned code)
+{
+	return code < 200 || code > 599 || (code >= 500 && code < 510) || code == 555;
+}
+
+enum reply_result session_reply(struct session *s, struct arena *arena, deadline when,
+    struct reply *r)
+{
+	enum reply_result how = reply_read(s->stream, arena, when, r);
+
+	if (how == REPLY_OK || how == REPLY_BAD)
+		transcript_reply(&s->transcript, false, r->text);
+	if (how == REPLY_BAD || (how == REPLY_OK && is_protocol_error(r->code)))
+		s->transcript.classes |= WRONG_PROTOCOL;
+	return how;
+}
+
 void session_lost(struct session *s, enum reply_result how, const struct reply *r,
     const char *doing, struct arena *arena, struct verdict *v)
 {
 	s->is_broken = true;
+	s->aborted = how == REPLY_BAD ? "protocol error"
+	    : how == REPLY_TIMEOUT    ? "timeout"
+				      : "lost connection";
 	if (how == REPLY_BAD) {
 		struct slice said = reply_flat(r, 200, arena);
 
@@ -101,6 +122,10 @@ static bool exchange(struct session *s, const struct stage *stage, struct reply 
 	deadline when = deadline_after(client_settings.helo_timeout);
 	enum reply_result how = REPLY_OK;
 
+	if (stage->command != NULL)
+		transcript_command(&s->transcript, true,
+		    slice_of(arena_printf(arena, "%s %s", stage->command,
+			client_settings.helo_name)));
 	if (stage->command != NULL && session_speaks_first(s, stage->doing, arena, v))
 		return false;
 	if (stage->command != NULL &&
@@ -110,7 +135,7 @@ static bool exchange(struct session *s, const struct stage *stage, struct reply 
 		how = errno == ETIMEDOUT ? REPLY_TIMEOUT : REPLY_LOST;
 	stream_wait_first(s->stream);
 	if (how == REPLY_OK)
-		how = reply_read(s->stream, arena, when, r);
+		how = session_reply(s, arena, when, r);
 	if (how == REPLY_OK)
 		return true;
 	session_lost(s, how, r, stage->doing, arena, v);
@@ -137,6 +162,7 @@ static void take_keyword(struct session *s, struct slice line)
 		{ { "SIZE", 4 }, FEATURE_SIZE },
 		{ { "8BITMIME", 8 }, FEATURE_8BITMIME },
 		{ { "DSN", 3 }, FEATURE_DSN },
+		{ { "SMTPUTF8", 8 }, FEATURE_SMTPUTF8 },
 	};
 	struct slice word, argument;
 
@@ -238,6 +264,8 @@ static void name_peer(struct session *s, const struct host *h)
 
 static void session_free(struct session *s)
 {
+	transcript_end(&s->transcript, client_settings.is_lmtp ? "LMTP client" : "SMTP client",
+	    s->peer, s->aborted);
 	stream_free(s->stream);
 	arena_free(s->arena);
 	free(s);
@@ -283,6 +311,8 @@ void session_close(struct session *s)
 	if (s == NULL)
 		return;
 	task_timer_clear(&s->idle);
+	if (!s->is_broken)
+		transcript_command(&s->transcript, true, SLICE("QUIT"));
 	/* A connection that has no room for six bytes is not worth more. */
 	if (!s->is_broken && stream_try(s->stream, SLICE("QUIT\r\n")) &&
 	    !client_settings.skip_quit_response &&

@@ -8,6 +8,7 @@
 #include <bsd/sys/queue.h>
 
 #include "common/net/stream.h"
+#include "common/service/transcript.h"
 #include "common/task/task.h"
 #include "smtp/reply.h"
 #include "smtp/route.h"
@@ -18,6 +19,7 @@ enum feature {
 	FEATURE_SIZE = 2,
 	FEATURE_8BITMIME = 4,
 	FEATURE_DSN = 8,
+	FEATURE_SMTPUTF8 = 16,
 };
 
 struct session {
@@ -36,6 +38,9 @@ struct session {
 	bool needs_rset; /* a transaction was left in the middle */
 	bool is_broken;	 /* no further command: it is closed without a word */
 
+	struct transcript transcript;
+	const char *aborted; /* how it was cut short, or NULL */
+
 	/* In the pool (pool.c). */
 	LIST_ENTRY(session) link;
 	struct pool *pool;
@@ -50,6 +55,8 @@ struct session *session_open(const struct host *, struct arena *, bool *connecte
  * task does so. NULL is fine. Does not wait. */
 void session_close(struct session *);
 
+/* Reads a reply, as reply_read; the transcript has it. Waits. */
+enum reply_result session_reply(struct session *, struct arena *, deadline, struct reply *);
 /* The verdict of a command that the server refused: "host ... said: ... (in reply to MAIL FROM command)". */
 void session_refused(const struct session *, const struct reply *, const char *command,
     struct arena *, struct verdict *);

@@ -101,6 +101,8 @@ static void put_mail(const struct talk *t, struct buf *out)
 		buf_printf(out, " SIZE=%" PRIu64, m->content_size);
 	if ((t->s->features & FEATURE_8BITMIME) && (m->flags & ADMIT_8BIT))
 		buf_puts(out, " BODY=8BITMIME");
+	if ((t->s->features & FEATURE_SMTPUTF8) && (m->flags & ADMIT_SMTPUTF8))
+		buf_puts(out, " SMTPUTF8");
 	if (t->s->features & FEATURE_DSN) {
 		if (m->ret != 0)
 			buf_printf(out, " RET=%s", m->ret == 1 ? "FULL" : "HDRS");
@@ -295,7 +297,7 @@ static void read_replies(struct talk *t)
 		struct reply r;
 
 		step = step_at(t, t->answered);
-		how = reply_read(t->s->stream, t->d->arena, deadline_after(patience(step)), &r);
+		how = session_reply(t->s, t->d->arena, deadline_after(patience(step)), &r);
 		if (how != REPLY_OK) {
 			lost(t, how, &r, steps[step].doing);
 			return;
@@ -322,6 +324,7 @@ static void send_envelope(struct talk *t)
 	while (t->sent < steps_count(t) && !is_pointless(t)) {
 		buf_reset(&command);
 		put_step(t, t->sent++, &command);
+		transcript_command(&t->s->transcript, true, slice_trim(buf_slice(&command)));
 		t->group += command.len;
 		/* It flushes by itself only far above GROUP_BYTES. */
 		stream_write(t->s->stream, buf_slice(&command), DEADLINE_NEVER);
@@ -351,8 +354,8 @@ static bool speaks_before_dot(struct talk *t)
 
 	if (stream_is_quiet(t->s->stream))
 		return false;
-	how = reply_read(t->s->stream, t->d->arena,
-	    deadline_after(client_settings.data_done_timeout), &r);
+	how = session_reply(t->s, t->d->arena, deadline_after(client_settings.data_done_timeout),
+	    &r);
 	if (how == REPLY_OK && r.code >= 400) {
 		t->s->is_broken = t->ended = true;
 		session_refused(t->s, &r, dot_command, t->d->arena, &t->verdict);
@@ -442,7 +445,7 @@ static enum transaction_result read_dot_replies(struct talk *t)
 		enum reply_result how;
 		struct reply r;
 
-		how = reply_read(t->s->stream, t->d->arena,
+		how = session_reply(t->s, t->d->arena,
 		    deadline_after(client_settings.data_done_timeout), &r);
 		/* Neither yes nor no: it may have the message. */
 		if (how == REPLY_OK && r.code / 100 == 3)
@@ -476,7 +479,7 @@ static void send_nothing(struct talk *t)
 	}
 	if (stream_send(t->s->stream, &SLICE(".\r\n"), 1, client_settings.data_xfer_timeout,
 		&left) == -1 ||
-	    reply_read(t->s->stream, t->d->arena, deadline_after(client_settings.data_done_timeout),
+	    session_reply(t->s, t->d->arena, deadline_after(client_settings.data_done_timeout),
 		&r) != REPLY_OK)
 		t->s->is_broken = true;
 }
@@ -508,13 +511,42 @@ static bool is_too_large(struct talk *t)
 	return true;
 }
 
+static bool is_ascii(struct slice address)
+{
+	for (size_t i = 0; i < address.len; i++)
+		if (address.data[i] & 0x80)
+			return false;
+	return true;
+}
+
+/* Where the envelope can't be said, the message can't go (RFC 6531, section 3.5). What only the content needs is
+ * sent all the same: it is the next server's to tell. */
+static bool is_utf8_for_ascii(struct talk *t)
+{
+	const struct msg_deliver *m = t->d->m;
+	bool ascii = is_ascii(m->sender);
+	struct verdict v;
+
+	if (!(m->flags & ADMIT_SMTPUTF8) || (t->s->features & FEATURE_SMTPUTF8))
+		return false;
+	for (size_t i = 0; ascii && i < t->count; i++)
+		ascii = is_ascii(m->address.items[t->rcpts[i]]);
+	if (ascii)
+		return false;
+	verdict_put(&v, t->d->arena, "5.6.7",
+	    "SMTPUTF8 is required, but was not offered by host %.*s", (int)t->s->peer.len,
+	    t->s->peer.data);
+	judge_others(t, &v);
+	return true;
+}
+
 enum transaction_result transaction_run(struct session *s, struct delivery *d)
 {
 	struct talk t = { .s = s, .d = d };
 	size_t head = steps_before_rcpts(&t);
 
 	collect(&t);
-	if (is_too_large(&t))
+	if (is_too_large(&t) || is_utf8_for_ascii(&t))
 		return TRANSACTION_DONE;
 	t.ended = t.heard = session_speaks_first(s, steps[STEP_MAIL].doing, d->arena, &t.verdict);
 	if (!t.ended)

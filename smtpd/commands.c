@@ -423,6 +423,7 @@ void command_run(struct session *s, struct slice line)
 	struct slice args = slice_trim(slice_part(trimmed, word.len, trimmed.len));
 	const struct command *c = command_find(word);
 
+	transcript_command(&s->transcript, false, line);
 	if (word.len == 0) {
 		s->all[VERB_UNKNOWN]++;
 		s->stage = "UNKNOWN";

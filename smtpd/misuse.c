@@ -40,6 +40,7 @@ void misuse_foreign(struct session *s, struct slice text)
 
 	log_warning("non-SMTP command from %s: %.*s", s->peer, (int)len, start);
 	s->all[VERB_UNKNOWN]++;
+	transcript_reply(&s->transcript, false, slice_new(start, len));
 	reply(s, "521 5.5.1 %s Error: this is an SMTP server. Goodbye.", settings.myhostname);
 	s->stage = NULL;
 	s->ended = true;
@@ -115,6 +116,7 @@ int misuse_long_line(struct session *s, struct slice line)
 	log_warning("%s: request longer than %lld: %.*s...", s->peer,
 	    (long long)settings.line_length_limit, (int)len, start);
 	s->all[VERB_UNKNOWN]++;
+	transcript_command(&s->transcript, false, line);
 	s->stage = "UNKNOWN";
 	/* A full buffer is a line whose end is still to come. */
 	for (bool more = line.len == READ_LIMIT; more && drained < DRAIN_LIMIT;

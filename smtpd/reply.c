@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/log/log.h"
 #include "common/mail/mail_address.h"
@@ -18,7 +19,8 @@ deadline client_deadline(void)
 	return deadline_after(settings.smtpd_timeout);
 }
 
-/* The client's own words come back in a reply: nothing of them may end the line or leave ASCII. */
+/* The client's own words come back in a reply: nothing of them may end the line or leave ASCII. What soft_bounce
+ * says comes here, too, so that the log has the reply that was sent. */
 static size_t make_safe(char *text, int len)
 {
 	size_t safe = len < 0 ? 0 : len > REPLY_LIMIT ? REPLY_LIMIT : (size_t)len;
@@ -26,11 +28,45 @@ static size_t make_safe(char *text, int len)
 	for (size_t i = 0; i < safe; i++)
 		if (text[i] < 0x20 || text[i] > 0x7e)
 			text[i] = '?';
+	/* A client tries again what is refused for now. */
+	if (settings.soft_bounce && safe > 0 && text[0] == '5') {
+		text[0] = '4';
+		if (safe > 4 && text[4] == '5')
+			text[4] = '4';
+	}
 	return safe;
 }
 
-static void send_text(struct session *s, char *text, size_t len)
+/* What the reply says of whom: the first that fits, or the caller's. */
+static unsigned wrong_of(struct slice text, unsigned otherwise)
 {
+	static const struct {
+		const char *start; /* behind the first digit of the enhanced code */
+		unsigned wrong;
+	} known[] = {
+		{ ".3.5", WRONG_SOFTWARE },
+		{ ".3.0", WRONG_RESOURCE },
+		{ ".3.1", WRONG_RESOURCE },
+		{ ".3.2", 0 }, /* we are ending */
+		{ ".4.2", 0 }, /* the client fell silent */
+		{ ".4.6", WRONG_DATA },
+		{ ".4.0", WRONG_DATA },
+		{ ".6.", WRONG_DATA },
+		{ ".5.2", WRONG_PROTOCOL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(known) && text.len > 5; i++)
+		if (slice_starts_nocase(slice_part(text, 5, text.len), slice_of(known[i].start)))
+			return known[i].wrong;
+	return otherwise;
+}
+
+/* wrong: the class of a 4xx or 5xx that does not say it itself. */
+static void send_text(struct session *s, char *text, size_t len, unsigned wrong)
+{
+	transcript_reply(&s->transcript, true, slice_new(text, len));
+	if (text[0] == '4' || text[0] == '5')
+		s->transcript.classes |= wrong_of(slice_new(text, len), wrong);
 	if (text[0] == '4' || text[0] == '5') {
 		s->failed = true;
 		s->errors++;
@@ -54,7 +90,7 @@ void reply(struct session *s, const char *format, ...)
 	va_start(args, format);
 	len = make_safe(text, vsnprintf(text, sizeof(text), format, args));
 	va_end(args);
-	send_text(s, text, len);
+	send_text(s, text, len, WRONG_PROTOCOL);
 }
 
 void reply_bare_newline(struct session *s, const char *what)
@@ -87,5 +123,5 @@ void reject(struct session *s, const char *stage, struct slice recipient, const 
 	    { "client", slice_of(s->peer) }, { "reply", said }, { "from", slice_of(from) },
 	    { "to", recipient }, { "proto", s->is_esmtp ? SLICE("ESMTP") : SLICE("SMTP") },
 	    { "helo", slice_of(s->helo) });
-	send_text(s, text, said.len);
+	send_text(s, text, said.len, WRONG_POLICY);
 }

@@ -82,18 +82,21 @@ static void log_disconnect(const struct session *s)
 	log_event(LOG_DISCONNECT, { "client", slice_of(s->peer) }, { "commands", slice_of(text) });
 }
 
-static void log_end(const struct session *s, const char *what)
+static void log_end(struct session *s, const char *what)
 {
 	char bytes[24];
 	bool in_data, is_complete;
 
 	if (s->stage == NULL)
 		return;
+	s->aborted = what;
 	in_data = strcmp(s->stage, "DATA") == 0;
 	is_complete = strcmp(s->stage, "END-OF-MESSAGE") == 0;
 	/* To leave without QUIT once all was said is common. */
-	if (is_complete && strcmp(what, "lost connection") == 0)
+	if (is_complete && strcmp(what, "lost connection") == 0) {
+		s->aborted = NULL;
 		return;
+	}
 	snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)s->data_size);
 	log_event(LOG_SESSION_LOST, { "what", slice_of(what) }, { "stage", slice_of(s->stage) },
 	    { "bytes", in_data ? slice_of(bytes) : SLICE("") }, { "client", slice_of(s->peer) });
@@ -194,6 +197,7 @@ static void take_line(struct session *s, struct slice line)
 		if (policy_rejects_bare_newline(s)) {
 			s->all[VERB_UNKNOWN]++;
 			s->stage = "UNKNOWN";
+			transcript_command(&s->transcript, false, line);
 			reply_bare_newline(s, "LF");
 			return;
 		}
@@ -259,6 +263,7 @@ void session_run(struct service_client *client)
 	log_disconnect(s);
 	let_it_read(s);
 	LIST_REMOVE(s, link);
+	transcript_end(&s->transcript, "SMTP server", slice_of(s->peer), s->aborted);
 	stream_free(s->stream);
 	arena_free(s->arena);
 	free(s);

@@ -14,6 +14,7 @@
 #include "common/mail/queue_id.h"
 #include "common/net/stream.h"
 #include "common/service/service.h"
+#include "common/service/transcript.h"
 #include "common/task/task.h"
 #include "smtpd/body.h"
 
@@ -35,7 +36,7 @@ struct smtpd_settings {
 	bool smtpd_helo_required, disable_vrfy_command, strict_rfc821_envelopes,
 	    smtpd_reject_unlisted_recipient, smtpd_client_port_logging,
 	    show_user_unknown_table_name, smtpd_peername_lookup, smtpd_forbid_unauth_pipelining,
-	    smtpd_per_request_deadline;
+	    smtpd_per_request_deadline, soft_bounce;
 };
 extern struct smtpd_settings settings;
 
@@ -98,6 +99,8 @@ struct session {
 	unsigned errors, junk;
 	unsigned ok[VERB_COUNT], all[VERB_COUNT];
 	struct transaction t;
+	struct transcript transcript;
+	const char *aborted; /* how it was cut short, or NULL */
 };
 
 /* reply.c: a reply is written, not flushed. 4xx and 5xx count as errors of the client. Waits. */

@@ -51,6 +51,7 @@ static const struct conf_setting rows[] = {
 	ROW(smtpd_client_event_limit_exceptions),
 	ROW(smtpd_per_request_deadline),
 	ROW(smtpd_min_data_rate),
+	ROW(soft_bounce),
 	{ 0 },
 };
 

@@ -63,6 +63,7 @@ void small_agent_answer(struct request *request, const struct frame *frame,
 		out.text.items[i] = what->text;
 		delivery_log(m, i, &times, SLICE("none"), what->outcome, what->dsn, what->text);
 	}
+	delivery_soften(m->flags, arena, &out);
 	if (request_send(request, &table_outcomes, &out, -1, true,
 		deadline_after(60 * CLOCK_SECOND)) == -1)
 		log_warning("%.*s: the queue manager is gone before it heard the outcome",

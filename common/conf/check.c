@@ -97,11 +97,10 @@ static void check_typed(struct context *c, const struct parameter *row, const ch
 		check_tables(c->conf, c->reporter, c->name, text, c->file, c->line);
 	idle = value_idle_word(row, text);
 	if (problem == NULL && idle.len > 0)
-		complain(c->reporter, CONF_WARNING, c->file, c->line, "%s: %.*s %s", c->name,
-		    (int)idle.len, idle.data,
-		    strncmp(idle.data, "permit", 6) == 0
-			? "allows nobody yet, AUTH and TLS come later; allow relaying by mynetworks"
-			: "has no effect yet");
+		complain(c->reporter, CONF_WARNING, c->file, c->line,
+		    "%s: %.*s allows nobody yet, AUTH and TLS come later; allow relaying by "
+		    "mynetworks",
+		    c->name, (int)idle.len, idle.data);
 	free(problem);
 	free(text);
 }
@@ -516,5 +515,6 @@ unsigned conf_check(struct conf *conf, conf_report *report, void *arg)
 	check_origin(conf, &reporter);
 	check_users(conf, &reporter);
 	check_programs(conf, &reporter);
+	check_templates(conf, &reporter);
 	return reporter.errors;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * check_tables.c - whether the files of the tables that main.cf names are there. A service that can't
+ * check_tables.c - whether the files that main.cf names are there: tables, and the words of notices. A service that can't
  * open one of its tables answers nothing at all, so an administrator should hear of it before.
  */
 #include "common/conf/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/conf/template.h"
 
 /* The types of tables that are files, and what their names lack. */
 static const struct {
@@ -59,4 +61,16 @@ void check_tables(const struct conf *conf, struct reporter *reporter, const char
 				check_file(conf, reporter, name, item, file_types[i].suffix, file,
 				    line);
 	}
+}
+
+void check_templates(struct conf *conf, struct reporter *reporter)
+{
+	const char *file = conf_text(conf, "bounce_template_file");
+	char *path = *file == '/' || *file == '\0' ? mem_strdup(file)
+						   : mem_printf("%s/%s", conf->path, file);
+	struct templates read;
+
+	template_read(conf, AT_FDCWD, path, true, reporter->report, reporter->arg, &read);
+	template_clear(&read);
+	free(path);
 }

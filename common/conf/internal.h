@@ -120,6 +120,8 @@ void check_setting(struct conf *, struct reporter *, const char *name, const cha
 /* Which tables of an expanded value are not there. */
 void check_tables(const struct conf *, struct reporter *, const char *name, const char *value,
     const char *file, unsigned line);
+/* What is wrong in bounce_template_file. */
+void check_templates(struct conf *, struct reporter *);
 /* Notes which names a text refers to: they are no "unused parameters". */
 void mark_used(struct conf *, const char *text);
 /* The same for all of main.cf. */

@@ -88,7 +88,6 @@ const char *conf_default_path(void)
 #define VIRTUAL	   "virtual mailboxes come later; see virtual_alias_maps"
 #define NOTICES	   "failures, delays and successes are all told by the service bounce"
 #define VERP	   "VERP comes later"
-#define SESSIONS   "transcripts of SMTP sessions come later"
 #define INSTANCES  "use one configuration directory and one systemd unit for each instance"
 #define RATES	   "limits for each client over time come later"
 #define RESTRICT   "restrictions of this kind come later; see smtpd_recipient_restrictions"

@@ -9,13 +9,15 @@
 
 #include "common/log/log.h"
 
+bool delivery_soft_bounce;
+
 static const char *status_text(enum outcome outcome, bool is_verify)
 {
 	if (is_verify)
 		return outcome == OUTCOME_SENT ? "deliverable" : "undeliverable";
-	return outcome == OUTCOME_SENT	 ? "sent"
-	    : outcome == OUTCOME_BOUNCED ? "bounced"
-					 : "deferred";
+	if (outcome == OUTCOME_BOUNCED)
+		return delivery_soft_bounce ? "SOFTBOUNCE" : "bounced";
+	return outcome == OUTCOME_SENT ? "sent" : "deferred";
 }
 
 void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_times *t,
@@ -39,4 +41,18 @@ void delivery_log(const struct msg_deliver *d, size_t at, const struct delivery_
 	    { "delays", slice_of(delays) }, { "dsn", dsn },
 	    { "status", slice_of(status_text(outcome, d->flags & ADMIT_VERIFY)) },
 	    { "text", text });
+}
+
+void delivery_soften(uint64_t flags, struct arena *arena, struct msg_outcomes *o)
+{
+	if (!delivery_soft_bounce || (flags & ADMIT_VERIFY))
+		return;
+	for (size_t i = 0; i < o->outcome.count; i++) {
+		if (o->outcome.items[i] != OUTCOME_BOUNCED)
+			continue;
+		o->outcome.items[i] = OUTCOME_DEFERRED;
+		if (o->dsn.count > i && o->dsn.items[i].len > 1)
+			o->dsn.items[i] = slice_of(arena_printf(arena, "4%.*s",
+			    (int)o->dsn.items[i].len - 1, o->dsn.items[i].data + 1));
+	}
 }

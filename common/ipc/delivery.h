@@ -17,6 +17,13 @@ struct delivery_times {
 	uint64_t connection_use; /* which message over its connection it was; 0: does not matter */
 };
 
+/* soft_bounce, set once at start: what an agent calls bounced is logged as SOFTBOUNCE and told to the queue
+ * manager as deferred. Not what is said of recipients that somebody only asks about. */
+extern bool delivery_soft_bounce;
+/* Makes what failed for good one that failed for now, in outcomes of a message with these flags, if soft_bounce
+ * says so. delivery_end does it; who sends outcomes without it calls this after the log lines. */
+void delivery_soften(uint64_t flags, struct arena *, struct msg_outcomes *);
+
 /* Logs the delivery line (LOG_DELIVERY) of the recipient at this place of the request's lists. */
 void delivery_log(const struct msg_deliver *, size_t at, const struct delivery_times *,
     struct slice relay, enum outcome, struct slice dsn, struct slice text);

@@ -29,6 +29,7 @@ struct delivery_run {
 	struct slice id;
 	struct wire_numbers index;
 	bool done, told;
+	uint64_t flags; /* of the message */
 	LIST_HEAD(, asker) askers;
 	bool is_kept; /* done, and nobody was there to hear it */
 	deadline kept_until;
@@ -151,6 +152,7 @@ struct delivery_run *delivery_begin(struct request *r, const struct msg_deliver 
 	run->first = r;
 	run->id = arena_copy(run->arena, m->id);
 	run->index = copy_numbers(run->arena, m->index);
+	run->flags = m->flags;
 	TAILQ_INSERT_TAIL(&runs, run, link);
 	return run;
 }
@@ -167,6 +169,7 @@ void delivery_end(struct delivery_run *run, struct request *r, const struct msg_
 		.diagnostic = copy_texts(run->arena, o->diagnostic),
 		.success = copy_numbers(run->arena, o->success),
 	};
+	delivery_soften(run->flags, run->arena, &run->outcomes);
 	run->done = true;
 	answer(run, r);
 }

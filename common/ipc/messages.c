@@ -148,6 +148,7 @@ static const struct wire_member notice_members[] = {
 	WIRE(struct msg_notice, 9, content_size, O, ANY),
 	WIRE(struct msg_notice, 10, content_offset, O, ANY),
 	WIRE(struct msg_notice, 11, retry_until_us, O, ANY),
+	WIRE(struct msg_notice, 12, cleared, O, 1),
 };
 static const struct wire_member notice_rcpts_members[] = {
 	WIRE(struct msg_notice_rcpts, 1, address, RC, RCPTS_PER_FRAME),

@@ -32,7 +32,9 @@ enum admit_flag {
 	ADMIT_8BIT = 1,	    /* BODY=8BITMIME was given */
 	ADMIT_LOCAL = 2,    /* local rewriting context: complete addresses and headers */
 	ADMIT_INTERNAL = 4, /* our own mail (notice, forward): never waits behind others */
-	ADMIT_VERIFY = 8    /* nothing is delivered: its sender is told what would become of it */
+	ADMIT_VERIFY = 8,   /* nothing is delivered: its sender is told what would become of it */
+	ADMIT_SMTPUTF8 =
+	    16 /* addresses or the header are UTF-8: servers are asked for SMTPUTF8 (RFC 6531) */
 };
 struct msg_admit {
 	struct slice id;
@@ -203,6 +205,8 @@ struct msg_notice {
 	struct slice content; /* when small; else in the descriptor */
 	uint64_t content_size, content_offset;
 	int64_t retry_until_us; /* of a delay notice */
+	uint64_t
+	    cleared; /* 1: of mail that was delayed, of which the sender was told (confirm_delay_cleared) */
 };
 /* The lists run parallel. */
 struct msg_notice_rcpts {

@@ -25,7 +25,9 @@
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/ipc/delivery.h"
 #include "common/log/log.h"
+#include "common/service/transcript.h"
 #include "common/task/task.h"
 
 enum {
@@ -186,6 +188,8 @@ static void read_configuration(int argc, char **argv)
 		if (option == 'o' &&
 		    !conf_override(running.conf, optarg, "master.cf", 0, report, NULL))
 			log_fatal("entry %s: -o %s: expected name=value", running.entry, optarg);
+	transcript_wanted = transcript_classes(conf_text(running.conf, "notify_classes"));
+	delivery_soft_bounce = conf_bool(running.conf, "soft_bounce");
 	if (running.service->settings != NULL)
 		conf_fill(running.conf, running.service->settings, running.service->settings_out);
 }

@@ -5,10 +5,14 @@
  */
 #include <stdint.h>
 #include <stdlib.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "bounce/bounce.h"
-#include "bounce/template.h"
+#include "common/base/io.h"
 #include "common/service/service.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -34,7 +38,7 @@ static void begin(void)
 		.bounce_size_limit = 50000,
 		.enable_threaded_bounces = true,
 	};
-	template_open();
+	words_open();
 }
 
 static void check_templates(struct slice text)
@@ -79,6 +83,24 @@ static size_t count_of(struct slice text, const char *what)
 	return count;
 }
 
+/* Whatever the file says, there is a template for each kind. */
+static void check_file(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("templates", MFD_CLOEXEC);
+	struct templates t;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd == -1 || io_write_all(fd, data, size) == -1)
+		abort();
+	template_read(defaults, AT_FDCWD, path, size % 2 == 0, NULL, NULL, &t);
+	close(fd);
+	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_VERIFY; kind++)
+		if (*t.of[kind].text == '\0' || *t.of[kind].charset == '\0')
+			abort();
+	template_clear(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice all = slice_new(data, size), half = slice_part(all, 0, size / 2),
@@ -93,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (defaults == NULL)
 		begin();
 	check_templates(all);
+	check_file(data, size);
 	n.content = (struct message_content){ all, -1, 0, size };
 	for (about.kind = NOTICE_FAILURE; about.kind <= NOTICE_VERIFY; about.kind++) {
 		n.headers_only = about.kind != NOTICE_FAILURE;

@@ -165,6 +165,31 @@ def test_a_delay_is_told_once(make_routed):
     assert len([line for line in instance.lines() if f"{queue_id}: sender delay" in line]) == 1
 
 
+def test_who_heard_of_a_delay_hears_of_its_end(make_instance):
+    with Sink() as sink:
+        instance = make_instance(delay_warning_time="1s", minimal_backoff_time="1s", maximal_backoff_time="1s",
+                                 confirm_delay_cleared="yes", default_transport="retry:4.4.1 nobody at home").start()
+        queue_id = send(instance, ["a@remote.example"])
+        silent = send(instance, ["b@remote.example"], rcpt=["NOTIFY=FAILURE"])
+        read_notice(instance, queue_id, "sender delay")
+        instance.wait_log(f"{silent}: service bounce|{silent}: to=.*deferred", 2)
+        # What is known of it outlives a stop.
+        instance.stop()
+        instance.configure(default_transport=f"smtp:[127.0.0.1]:{sink.port}")
+        instance.start()
+        run("postqueue", "-c", instance.etc, "-f")
+        notice = read_notice(instance, queue_id, "sender delivery status")
+        assert notice["Subject"] == "Successful Mail Delivery Report"
+        _, _, recipients, _ = parts(notice)
+        assert [(r["Final-Recipient"], r["Action"]) for r in recipients] == [("rfc822; a@remote.example", "relayed")]
+        ended(instance, queue_id)
+        ended(instance, silent)
+        # In time: nobody is told.
+        quick = send(instance, "c@remote.example")
+        ended(instance, quick)
+        assert not [line for line in instance.lines() if re.search(f"({silent}|{quick}): sender delivery", line)]
+
+
 def test_success_is_told_when_it_was_asked_for(make_routed):
     instance = make_routed()
     (instance.etc / "aliases").write_text(f"postmaster: {USER}\ntwo: {USER}, a@fail.example\none: b@gone.example\n")
@@ -236,6 +261,19 @@ def test_many_recipients_are_one_notice(make_routed):
     assert len(recipients) == 200 and words.count("@fail.example>: no such user here") == 200
     ended(instance, queue_id)
     assert len([line for line in instance.lines() if "notification" in line]) == 1
+
+
+def test_a_notice_about_an_address_in_utf8(make_routed):
+    instance = make_routed().start()
+    run("sendmail", "-C", instance.etc, "-f", ME, "-i", "\u00e4@fail.example", input="Subject: x\n\ny\n")
+    line = instance.wait_log(": sender non-delivery notification: ")[0]
+    queue_id, notice_id = re.search(r"(\w+): sender .*: (\w+)$", line).groups()
+    ended(instance, queue_id)
+    ended(instance, notice_id)
+    words, report, returned = email.message_from_bytes(bytes(instance.mbox()[0]), policy=email.policy.default).iter_parts()
+    assert (report.get_content_type(), returned.get_content_type()) == ("message/global-delivery-status", "message/global")
+    assert words.get_content_charset() == "utf-8" and "<\u00e4@fail.example>: no such user here" in words.get_content()
+    assert "Final-Recipient: utf-8; \u00e4@fail.example".encode() in bytes(instance.mbox()[0])
 
 
 def test_odd_senders(make_routed):
@@ -381,3 +419,99 @@ def test_a_verification_is_not_queued_anew(make_routed):
     queue_id = verify(instance, "a@remote.example")
     assert report(instance, queue_id) == {
         "a@remote.example": ("undeliverable", "5.3.5", "X-Postfix; cannot requeue: it only asks about its recipients")}
+
+
+# --- soft_bounce ------------------------------------------------------------------------------------
+
+
+def test_with_soft_bounce_nothing_is_refused_or_returned_for_good(make_routed):
+    with Sink(session=Choosy) as sink:
+        instance = make_routed(soft_bounce="yes", default_transport=f"smtp:[127.0.0.1]:{sink.port}").start()
+        with instance.raw().hello() as c:
+            assert c.ask("FOO").startswith("400 4.5.2 ")
+            assert c.ask(f"MAIL FROM:<{ME}> X=Y").startswith("455 4.5.4 ")
+            assert c.ask(f"MAIL FROM:<{ME}>")[0] == "2"
+            assert c.ask("RCPT TO:<nosuchuser@localhost>").startswith("450 4.1.1 ")
+        assert "reject: RCPT from" in instance.wait_log(r": 450 4\.1\.1 <nosuchuser@localhost>")[0]
+        failed = {"a@fail.example": "no such user here", "no@remote.example": "said: 550 5.1.1 nobody of this name"}
+        for recipient, why in failed.items():
+            queue_id = send(instance, recipient)
+            instance.wait_log(rf"{queue_id}: to=<{recipient}>, .*dsn=5\.1\.1, status=SOFTBOUNCE \(.*{why}")
+        listed = run("postqueue", "-c", instance.etc, "-p").stdout
+        assert "in 2 Requests" in listed and all(recipient in listed for recipient in failed)
+        # What is only asked about is told as it is.
+        asked = verify(instance, "a@fail.example", "no@remote.example")
+        assert {r: found[:2] for r, found in report(instance, asked).items()} == {
+            r: ("undeliverable", "5.1.1") for r in failed}
+        # Without it they are returned, for no status was recorded that is final.
+        instance.configure(soft_bounce="no")
+        instance.gatepost("reload")
+        run("postqueue", "-c", instance.etc, "-f")
+        instance.wait_log("status=bounced", 2)
+        wait_until("an empty queue", lambda: is_empty(instance))
+
+
+# --- transcripts of sessions --------------------------------------------------------------------------
+
+
+def transcripts(instance, count):
+    """The mails to the postmaster, once there are so many."""
+    def read():
+        found = [m for m in instance.mbox() if ": errors from " in str(m["Subject"])]
+        return found if len(found) >= count else None
+    return wait_until(f"{count} transcripts", read)
+
+
+def test_sessions_that_went_wrong_are_told_to_the_postmaster(make_instance):
+    instance = make_instance(notify_classes="protocol, policy", error_notice_recipient=ME, mail_name="Gatepost").start()
+    with instance.raw().hello() as c:
+        assert c.ask("FOO")[0] == "5"
+        assert c.ask("AUTH PLAIN AHVzZXIAc2VjcmV0")[0] == "5"
+        assert c.ask("AHVzZXIAc2VjcmV0")[0] == "5"
+        assert c.ask("QUIT")[0] == "2"
+    mail = transcripts(instance, 1)[0]
+    assert mail["Subject"] == "Gatepost SMTP server: errors from localhost[127.0.0.1]"
+    assert mail["To"] == ME and mail["Return-Path"].startswith("<double-bounce@")
+    assert str(mail["From"]).startswith("Mail Delivery System <MAILER-DAEMON")
+    text = mail.get_payload()
+    assert text.startswith("Transcript of session follows.\n\n Out: 220 ")
+    assert "\n In:  EHLO client.example\n Out: 250-" in text
+    assert "\n In:  FOO\n Out: 500 5.5.2 Error: command not recognized\n" in text
+    assert "\n In:  AUTH PLAIN (not shown)\n Out: 502" in text and "\n In:  (not shown)\n" in text
+    assert "AHVz" not in text
+    assert text.endswith(" In:  QUIT\n Out: 221 2.0.0 Bye\n\nFor other details, see the local mail logfile\n")
+    # A refusal, in a session that ends in the middle.
+    with instance.raw().hello() as c:
+        c.ask("MAIL FROM:<a@b.example>")
+        assert c.ask("RCPT TO:<nosuchuser@localhost>")[0] == "5"
+    text = transcripts(instance, 2)[1].get_payload()
+    assert "\n Out: 550 5.1.1 <nosuchuser@localhost>: Recipient address rejected" in text
+    assert "\n\nSession aborted, reason: lost connection\n" in text
+    # Neither a good session nor another class makes one.
+    instance.deliver()
+    instance.configure(notify_classes="resource, software")
+    instance.gatepost("reload")
+    with instance.raw().hello() as c:
+        assert c.ask("FOO")[0] == "5"
+    instance.deliver()
+    assert len(transcripts(instance, 2)) == 2
+
+
+class Babbler(Session):
+    def answer(self, word, command):
+        if word == "MAIL":
+            self.say("501 5.5.4 what is this\r\n")
+        else:
+            super().answer(word, command)
+
+
+def test_servers_that_make_no_sense_are_told_to_the_postmaster(make_instance):
+    with Sink(session=Babbler) as sink:
+        instance = make_instance(notify_classes="protocol", error_notice_recipient=ME, mail_name="Gatepost",
+                                 default_transport=f"smtp:[127.0.0.1]:{sink.port}").start()
+        send(instance, "a@remote.example", sender="")
+        mail = transcripts(instance, 1)[0]
+        assert mail["Subject"] == "Gatepost SMTP client: errors from 127.0.0.1[127.0.0.1]"
+        text = mail.get_payload()
+        assert "\n Out: EHLO " in text and "\n Out: MAIL FROM:<>" in text
+        assert "\n In:  501 5.5.4 what is this\n" in text

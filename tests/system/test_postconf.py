@@ -276,7 +276,9 @@ REFUSED = [
     (["-m", "x"], 64, "a list takes no names"),
     (["-C", "nosuch"], 64, "-C knows builtin, service, user and all"),
     (["-T", "compile-version"], 64, "not part of this version"),
-    (["-t"], 64, "not part of this version"),
+    (["-tb"], 64, "specify one of -t -b"),
+    (["-bd"], 64, "with option -b, do not specify -d"),
+    (["-b", "one", "two"], 64, "one file of templates at most"),
     (["-X", "two words"], 1, "a name must be one word"),
 ]
 
@@ -431,3 +433,32 @@ def test_it_is_as_postfix_does_it(peer, tmp_path, arguments):
         results.append((done.returncode, done.stdout, (tmp_path / "main.cf").read_text(),
                         (tmp_path / "master.cf").read_text()))
     assert results[0] == results[1]
+
+
+def test_words_of_notices(etc):
+    """What is shown as templates can be used as such; what is wrong there is said with its place."""
+    templates = postconf(etc, "-t").stdout
+    assert re.findall(r"(?m)^(\w+) = <<EOF\nCharset: us-ascii\nFrom: Mail", templates) == [
+        f"{kind}_template" for kind in ("failure", "delay", "success", "verify")]
+    assert templates.count("This is the mail system at host $myhostname.") == 4
+    (etc / "words").write_text(templates.replace("Your message did", "Dear sender,\nin $delay_warning_time_minutes min it did"))
+    postconf(etc, "-e", "bounce_template_file=words", "myhostname=mx.example", "delay_warning_time=1h")
+    shown = postconf(etc, "-b")
+    assert shown.stderr == ""
+    assert shown.stdout.startswith("expanded_failure_text = <<EOF\nThis is the mail system at host mx.example.\n\n"
+                                   "Dear sender,\nin 60 min it did not reach")
+    assert "\nEOF\n\nexpanded_delay_text = <<EOF\n" in shown.stdout
+    assert "It has waited for 1 hour(s)" in shown.stdout and "$" not in shown.stdout
+    assert postconf(etc, "-t").stdout == (etc / "words").read_text()
+    assert postconf(etc, "-t", "").stdout == templates
+    bad = etc / "bad"
+    bad.write_text("delay_template = <<E\n\n$nosuch\nE\nsuccess_template = <<E\nX-Mine: y\n\ntext\nE\n")
+    shown = postconf(etc, "-b", bad)
+    assert "Dear" not in shown.stdout and shown.stdout.count("mail system at host mx.example") == 4
+    assert shown.stderr.splitlines() == [
+        f'postconf: warning: {bad}, line 1: there is no parameter "nosuch"; the built-in text is used',
+        f"postconf: warning: {bad}, line 6: Charset:, From:, Subject:, Postmaster-Subject: or an empty line is "
+        'expected: "X-Mine: y"; the built-in text is used']
+    assert "No such file" in postconf(etc, "-t", "/no/such/file").stderr
+    for path in (etc / "words", bad):
+        path.unlink()

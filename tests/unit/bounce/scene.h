@@ -41,8 +41,6 @@ static inline void scene_settings(void)
 		.delay_notice_recipient = "postmaster",
 		.bounce_template_file = "",
 		.bounce_size_limit = 50000,
-		.delay_warning_time = 4 * 3600 * CLOCK_SECOND,
-		.maximal_queue_lifetime = 5 * 86400 * CLOCK_SECOND,
 		.ipc_timeout = 60 * CLOCK_SECOND,
 	};
 }
@@ -53,8 +51,9 @@ static inline int scene_begin(void **unused)
 	setenv("TZ", "UTC", 1);
 	scene_conf = conf_defaults("/etc/gatepost");
 	assert_true(conf_override(scene_conf, "myhostname=mx.example", "test", 1, NULL, NULL));
+	assert_true(conf_override(scene_conf, "delay_warning_time=4h", "test", 1, NULL, NULL));
 	scene_settings();
-	template_open();
+	words_open();
 	return 0;
 }
 

@@ -196,6 +196,53 @@ static void bytes_above_127_are_declared(void **unused)
 	buf_clear(&out);
 }
 
+/* RFC 6533: only where an address, or the message, asks for it. */
+static void addresses_in_utf8_make_it_a_global_notice(void **unused)
+{
+	static const char *const global[] = { "Content-Type: message/global-delivery-status\r\n",
+		"Content-Type: message/global\r\n" };
+	static const struct {
+		const char *sender, *address, *original;
+		uint64_t flags;
+		bool is_global;
+		const char *has[3];
+	} cases[] = {
+		{ "a@a.example", "b@b.example", "b@b.example", 0, false,
+		    { "X-Postfix-Sender: rfc822; a@a", "Final-Recipient: rfc822; b@b" } },
+		{ "a@a.example", "b@b.example", "b@b.example", ADMIT_SMTPUTF8, true,
+		    { "X-Postfix-Sender: rfc822; a@a", "Final-Recipient: rfc822; b@b" } },
+		{ "\xc3\xa4@a.example", "b@b.example", "", 0, true,
+		    { "X-Postfix-Sender: utf-8; \xc3\xa4@a", "Final-Recipient: rfc822; b@b" } },
+		{ "a@a.example", "\xc3\xa4@b.example", "", 0, true,
+		    { "Final-Recipient: utf-8; \xc3\xa4@b" } },
+		{ "a@a.example", "b@b.example", "\xc3\xa4@b.example", 0, true,
+		    { "Original-Recipient: utf-8;\xc3\xa4@b" } },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		struct notice_rcpt r = { .address = slice_of(cases[i].address),
+			.original = slice_of(cases[i].original) };
+		struct msg_notice m = failed;
+
+		m.sender = slice_of(cases[i].sender);
+		m.flags = cases[i].flags;
+		for (int headers = 0; headers < 2; headers++) {
+			struct buf out = compose(&m, &r, 1, "Subject: x\r\n\r\ny\r\n", headers);
+
+			assert_int_equal(strstr(buf_text(&out), global[0]) != NULL,
+			    cases[i].is_global);
+			assert_int_equal(strstr(buf_text(&out),
+					     headers ? "message/global-headers" : global[1]) !=
+				NULL,
+			    cases[i].is_global);
+			for (size_t k = 0; k < 3 && cases[i].has[k] != NULL; k++)
+				assert_non_null(strstr(buf_text(&out), cases[i].has[k]));
+			buf_clear(&out);
+		}
+	}
+}
+
 static void a_notice_may_belong_to_the_thread(void **unused)
 {
 	static const struct {
@@ -332,22 +379,30 @@ static void who_asked_is_told(void **unused)
 {
 	static const struct {
 		uint64_t notify, success;
-		bool failure, delay, delivered;
+		bool failure, delay, delivered, cleared;
 	} cases[] = {
-		{ 0, SUCCESS_DELIVERED, true, true, false },
-		{ NOTIFY_NEVER, SUCCESS_DELIVERED, false, false, false },
-		{ NOTIFY_SUCCESS, SUCCESS_DELIVERED, false, false, true },
-		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, SUCCESS_RELAYED, true, false, true },
-		{ NOTIFY_SUCCESS, SUCCESS_PASSED, false, false, false },
-		{ NOTIFY_DELAY, SUCCESS_DELIVERED, false, true, false },
+		{ 0, SUCCESS_DELIVERED, true, true, false, true },
+		{ NOTIFY_NEVER, SUCCESS_DELIVERED, false, false, false, false },
+		{ NOTIFY_SUCCESS, SUCCESS_DELIVERED, false, false, true, true },
+		{ NOTIFY_SUCCESS | NOTIFY_FAILURE, SUCCESS_RELAYED, true, false, true, true },
+		{ NOTIFY_SUCCESS, SUCCESS_PASSED, false, false, false, false },
+		{ NOTIFY_DELAY, SUCCESS_DELIVERED, false, true, false, true },
+		{ NOTIFY_DELAY, SUCCESS_PASSED, false, true, false, true },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
-		assert_int_equal(list_is_due(NOTICE_FAILURE, cases[i].notify, 0), cases[i].failure);
-		assert_int_equal(list_is_due(NOTICE_DELAY, cases[i].notify, 0), cases[i].delay);
-		assert_int_equal(list_is_due(NOTICE_SUCCESS, cases[i].notify, cases[i].success),
+		struct msg_notice m = { .kind = NOTICE_FAILURE };
+
+		assert_int_equal(list_is_due(&m, cases[i].notify, 0), cases[i].failure);
+		m.kind = NOTICE_DELAY;
+		assert_int_equal(list_is_due(&m, cases[i].notify, 0), cases[i].delay);
+		m.kind = NOTICE_SUCCESS;
+		assert_int_equal(list_is_due(&m, cases[i].notify, cases[i].success),
 		    cases[i].delivered);
+		m.cleared = 1;
+		assert_int_equal(list_is_due(&m, cases[i].notify, cases[i].success),
+		    cases[i].cleared);
 	}
 }
 
@@ -357,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_failure_reads_so),
 		cmocka_unit_test(other_kinds_differ_in_these),
 		cmocka_unit_test(bytes_above_127_are_declared),
+		cmocka_unit_test(addresses_in_utf8_make_it_a_global_notice),
 		cmocka_unit_test(a_notice_may_belong_to_the_thread),
 		cmocka_unit_test(an_address_is_not_folded),
 		cmocka_unit_test(a_header_that_is_too_long_is_cut_between_fields),

@@ -384,8 +384,6 @@ static const struct {
 	{ "myorigin = /no/such/file\n", "error", 1, "can't be read" },
 	{ "smtpd_relay_restrictions = permit_sasl_authenticated, reject\n", "warning", 1,
 	    "allows nobody yet" },
-	{ "notify_classes = bounce, policy\n", "warning", 1,
-	    "notify_classes: policy has no effect yet" },
 	{ "smtpd_baner = hi\n", "warning", 1, "did you mean smtpd_banner" },
 	{ "zzyzx = hi\n", "warning", 1, "unused parameter: zzyzx" },
 	{ "smtpd_milters = inet:localhost:8891\n", "warning", 1, "milters come later" },

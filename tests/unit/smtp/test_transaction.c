@@ -174,6 +174,10 @@ static void what_is_offered_is_used(void)
 		    "MAIL FROM:<s@example.com> SIZE=12 BODY=8BITMIME|RCPT TO:<0@x>|RCPT TO:<1@x>|"
 		    "DATA|A: b||..|.|",
 		    { SUCCESS_RELAYED, SUCCESS_RELAYED } },
+		{ FEATURE_SMTPUTF8,
+		    "MAIL FROM:<s@example.com> SMTPUTF8|RCPT TO:<0@x>|RCPT TO:<1@x>|DATA|A: "
+		    "b||..|.|",
+		    { SUCCESS_RELAYED, SUCCESS_RELAYED } },
 		{ FEATURE_DSN,
 		    "MAIL FROM:<s@example.com> RET=HDRS ENVID=QQ314159|"
 		    "RCPT TO:<0@x> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+40b|RCPT TO:<1@x>|DATA|"
@@ -186,6 +190,7 @@ static void what_is_offered_is_used(void)
 		struct msg_deliver m = message(d.arena, 2, "@x");
 		struct session *s = new_session(rows[i].features, 0);
 
+		m.flags |= ADMIT_SMTPUTF8; /* the envelope does without it */
 		m.notify.items[0] = NOTIFY_SUCCESS | NOTIFY_DELAY;
 		m.orcpt.items[0] = SLICE("rfc822;a+40b");
 		m.orcpt.items[1] = SLICE("rfc822;a b"); /* would be another parameter */

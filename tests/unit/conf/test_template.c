@@ -2,16 +2,21 @@
 /*
  * bounce_template_file: what is taken from it, and that what is wrong costs no more than its own template.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include "scene.h"
 
 #include <stdio.h>
 
 #include <string.h>
-#include <sys/mman.h>
 
-#include "bounce/template.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
+#include "common/conf/template.h"
 
 static void it_is_read_template_by_template(void **unused)
 {
@@ -121,22 +126,43 @@ static void names_are_filled_in_at_start(void **unused)
 				   "\n"
 				   "$no_such_name\n"
 				   "E\n";
-	int fd = memfd_create("templates", MFD_CLOEXEC);
-	char path[64];
+	struct conf *conf = conf_defaults("/etc/gatepost");
+	struct said said = { 0 };
+	struct templates t;
+	char path[32];
+	int directory = scene_open(path);
 
 	(void)unused;
-	assert_int_equal(io_write_all(fd, file, strlen(file)), 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	bounce_settings.bounce_template_file = path;
-	template_open();
-	close(fd);
-	assert_string_equal(template_of(NOTICE_FAILURE)->subject, "From mx.example");
-	assert_string_equal(template_of(NOTICE_FAILURE)->text, "$5 mx.example: 240 1 1\n");
-	assert_string_equal(template_of(NOTICE_FAILURE)->postmaster_subject,
+	conf_override(conf, "myhostname=mx.example", "test", 1, NULL, NULL);
+	conf_override(conf, "delay_warning_time=4h", "test", 1, NULL, NULL);
+	scene_write(directory, "main.cf", slice_of(file));
+	template_read(conf, directory, "main.cf", true, hear, &said, &t);
+	assert_string_equal(t.of[NOTICE_FAILURE].subject, "From mx.example");
+	assert_string_equal(t.of[NOTICE_FAILURE].text, "$5 mx.example: 240 1 1\n");
+	assert_string_equal(t.of[NOTICE_FAILURE].postmaster_subject,
 	    "Postmaster Copy: Undelivered Mail");
-	assert_non_null(strstr(template_of(NOTICE_DELAY)->text, "mail system at host mx.example."));
-	bounce_settings.bounce_template_file = "/no/such/file";
-	template_open();
+	assert_non_null(strstr(t.of[NOTICE_DELAY].text, "mail system at host mx.example."));
+	assert_string_equal(buf_text(&said.text),
+	    "warning 6 main.cf: there is no parameter \"no_such_name\"; the built-in text is "
+	    "used\n");
+	template_clear(&t);
+	said_clear(&said);
+
+	/* As it was written, and checked all the same. */
+	template_read(conf, directory, "main.cf", false, hear, &said, &t);
+	assert_string_equal(t.of[NOTICE_FAILURE].subject, "From $myhostname");
+	assert_non_null(strstr(t.of[NOTICE_DELAY].text, "mail system at host $myhostname."));
+	assert_int_equal(said.count[CONF_WARNING], 1);
+	template_clear(&t);
+	said_clear(&said);
+
+	template_read(conf, directory, "none", true, hear, &said, &t);
+	assert_string_equal(buf_text(&said.text),
+	    "warning 0 none: No such file or directory; the built-in text is used\n");
+	template_clear(&t);
+	said_clear(&said);
+	scene_close(directory, path);
+	conf_free(conf);
 }
 
 int main(void)
@@ -148,5 +174,5 @@ int main(void)
 		cmocka_unit_test(names_are_filled_in_at_start),
 	};
 
-	return cmocka_run_group_tests(tests, scene_begin, scene_end);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,16 +4,17 @@
  *
  * $names are filled in once, at start: no parameter changes before the next one.
  */
+#include "common/conf/template.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounce/template.h"
+#include "common/base/clock.h"
 #include "common/base/io.h"
 #include "common/base/mem.h"
 #include "common/conf/expand.h"
 #include "common/log/log.h"
-#include "common/service/service.h"
 
 enum { FILE_LIMIT = 256 * 1024 };
 
@@ -55,13 +56,15 @@ static const struct template built_in[] = {
 	    "Postmaster Copy: Mail Delivery Status Report", verify_text },
 };
 
-static struct template templates[ARRAY_LENGTH(built_in)];
-static struct arena *texts; /* of the templates */
-
-const struct template *template_of(enum notice_kind kind)
-{
-	return &templates[kind];
-}
+/* While one file is read. */
+struct reading {
+	struct conf *conf;
+	struct templates *out;
+	const char *path;
+	bool expanded;
+	conf_report *report;
+	void *arg;
+};
 
 /* --- $names --------------------------------------------------------------------------------------- */
 
@@ -77,25 +80,23 @@ static const struct {
 };
 
 /* A time in the unit that the name ends with, rounded up; -1: no such name. */
-static int64_t time_in_unit(struct slice name)
+static int64_t time_in_unit(struct conf *conf, struct slice name)
 {
-	const struct {
-		const char *name;
-		int64_t value;
-	} times[] = {
-		{ "delay_warning_time", bounce_settings.delay_warning_time },
-		{ "maximal_queue_lifetime", bounce_settings.maximal_queue_lifetime },
-	};
+	static const char *const times[] = { "delay_warning_time", "maximal_queue_lifetime" };
 
 	for (size_t i = 0; i < ARRAY_LENGTH(times); i++)
 		for (size_t u = 0; u < ARRAY_LENGTH(units); u++) {
 			int64_t unit = units[u].seconds * CLOCK_SECOND;
-			size_t len = strlen(times[i].name);
+			size_t len = strlen(times[i]);
 
 			if (name.len == len + strlen(units[u].suffix) &&
-			    slice_equal(slice_part(name, 0, len), slice_of(times[i].name)) &&
-			    slice_equal(slice_part(name, len, name.len), slice_of(units[u].suffix)))
-				return times[i].value / unit + (times[i].value % unit != 0);
+			    slice_equal(slice_part(name, 0, len), slice_of(times[i])) &&
+			    slice_equal(slice_part(name, len, name.len),
+				slice_of(units[u].suffix))) {
+				int64_t value = conf_time(conf, times[i]);
+
+				return value / unit + (value % unit != 0);
+			}
 		}
 	return -1;
 }
@@ -106,7 +107,7 @@ static bool is_name_byte(char c)
 }
 
 /* Fills in the names that only templates have. */
-static void put_times(struct slice text, struct buf *out)
+static void put_times(struct conf *conf, struct slice text, struct buf *out)
 {
 	ptrdiff_t dollar;
 
@@ -117,7 +118,7 @@ static void put_times(struct slice text, struct buf *out)
 
 		while (len < rest.len && is_name_byte(rest.data[len]))
 			len++;
-		value = time_in_unit(slice_part(rest, bracket, len - bracket));
+		value = time_in_unit(conf, slice_part(rest, bracket, len - bracket));
 		buf_put_slice(out, slice_part(text, 0, (size_t)dollar));
 		if (value == -1) {
 			len = rest.len > 0 && rest.data[0] == '$' ? 1 : len;
@@ -131,66 +132,76 @@ static void put_times(struct slice text, struct buf *out)
 	buf_put_slice(out, text);
 }
 
+struct unknown {
+	struct conf *conf;
+	char *why;
+};
+
 static void note_unknown(void *arg, const char *name)
 {
-	char **why = arg;
+	struct unknown *u = arg;
 
-	if (*why == NULL && conf_text(service_conf(), name) == NULL)
-		*why = mem_printf("there is no parameter \"%s\"", name);
+	if (u->why == NULL && conf_text(u->conf, name) == NULL)
+		u->why = mem_printf("there is no parameter \"%s\"", name);
 }
 
 /* The text with its $names filled in, on the heap; NULL with a reason on the heap. */
-static char *fill_in(const char *text, char **why)
+static char *fill_in(struct conf *conf, const char *text, char **why)
 {
+	struct unknown unknown = { .conf = conf };
 	struct buf timed = { 0 };
 	char *filled = NULL;
 
-	*why = NULL;
-	put_times(slice_of(text), &timed);
-	expand_names(buf_slice(&timed), note_unknown, why);
+	put_times(conf, slice_of(text), &timed);
+	expand_names(buf_slice(&timed), note_unknown, &unknown);
+	*why = unknown.why;
 	if (*why == NULL)
-		filled = conf_expand(service_conf(), buf_text(&timed), why);
+		filled = conf_expand(conf, buf_text(&timed), why);
 	buf_clear(&timed);
 	return filled;
 }
 
-/* NULL keeps what is there; false: it can't be filled in. */
-static bool take_text(const char **slot, const char *text, char **why)
+/* NULL keeps what is there; false: it can't be filled in. Without expansion it is only looked at. */
+static bool take_text(const struct reading *r, const char **slot, const char *text, char **why)
 {
 	char *filled;
 
 	if (text == NULL)
 		return true;
-	filled = fill_in(text, why);
+	filled = fill_in(r->conf, text, why);
 	if (filled == NULL)
 		return false;
-	*slot = arena_text(texts, slice_of(filled));
+	*slot = arena_text(r->out->texts, slice_of(r->expanded ? filled : text));
 	free(filled);
 	return true;
 }
 
-static bool take_draft(const struct template_draft *d, char **why)
+static bool take_draft(const struct reading *r, const struct template_draft *d, char **why)
 {
-	struct template t = templates[d->kind];
+	struct template t = r->out->of[d->kind];
 
 	if (d->charset != NULL)
-		t.charset = arena_text(texts, slice_of(d->charset));
-	if (!take_text(&t.from, d->from, why) || !take_text(&t.subject, d->subject, why) ||
-	    !take_text(&t.postmaster_subject, d->postmaster_subject, why) ||
-	    !take_text(&t.text, d->text, why))
+		t.charset = arena_text(r->out->texts, slice_of(d->charset));
+	if (!take_text(r, &t.from, d->from, why) || !take_text(r, &t.subject, d->subject, why) ||
+	    !take_text(r, &t.postmaster_subject, d->postmaster_subject, why) ||
+	    !take_text(r, &t.text, d->text, why))
 		return false;
-	templates[d->kind] = t;
+	r->out->of[d->kind] = t;
 	return true;
 }
 
-static void complain(unsigned line, char *why)
+/* Takes the reason. */
+static void complain_of(const struct reading *r, unsigned line, char *why)
 {
-	log_warning("%s, line %u: %s; the built-in text is used",
-	    bounce_settings.bounce_template_file, line, why);
+	char *text = mem_printf("%s; the built-in text is used", why);
+
+	if (r->report != NULL)
+		r->report(r->arg, CONF_WARNING, r->path, line, text);
+	free(text);
 	free(why);
 }
 
-static void read_templates(struct slice file)
+static void read_file(const struct reading *reading, struct slice file)
 {
 	struct template_reader r = { .rest = file };
 	struct template_draft d;
@@ -199,31 +210,37 @@ static void read_templates(struct slice file)
 
 	while ((next = template_next(&r, &d, &why)) != TEMPLATE_END) {
 		if (next == TEMPLATE_WRONG)
-			complain(r.wrong_line, why);
-		if (next == TEMPLATE_FOUND && !take_draft(&d, &why))
-			complain(d.line, why);
+			complain_of(reading, r.wrong_line, why);
+		if (next == TEMPLATE_FOUND && !take_draft(reading, &d, &why))
+			complain_of(reading, d.line, why);
 		template_draft_clear(&d);
 	}
 }
 
-void template_open(void)
+void template_read(struct conf *conf, int directory, const char *path, bool expanded,
+    conf_report *report, void *arg, struct templates *out)
 {
-	const char *path = bounce_settings.bounce_template_file;
+	struct reading r = { conf, out, path, expanded, report, arg };
 	struct buf file = { 0 };
 	char *why = NULL;
 
-	arena_free(texts);
-	texts = arena_new();
+	out->texts = arena_new();
 	for (size_t kind = NOTICE_FAILURE; kind <= NOTICE_VERIFY; kind++) {
-		templates[kind] = built_in[kind];
-		if (!take_text(&templates[kind].text, built_in[kind].text, &why))
-			panic("bounce: the built-in text: %s", why);
+		out->of[kind] = built_in[kind];
+		if (!take_text(&r, &out->of[kind].text, built_in[kind].text, &why))
+			panic("the built-in text of notices: %s", why);
 	}
 	if (*path == '\0')
 		return;
-	if (io_read_file(service_config_directory(), path, FILE_LIMIT, &file) == -1)
-		log_warning("bounce_template_file %s: %m; the built-in text is used", path);
+	if (io_read_file(directory, path, FILE_LIMIT, &file) == -1)
+		complain_of(&r, 0, mem_strdup(strerror(errno)));
 	else
-		read_templates(buf_slice(&file));
+		read_file(&r, buf_slice(&file));
 	buf_clear(&file);
+}
+
+void template_clear(struct templates *t)
+{
+	arena_free(t->texts);
+	t->texts = NULL;
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bounce/template.h"
+#include "common/conf/template.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -29,6 +29,15 @@ static const struct {
 	{ "success_template", NOTICE_SUCCESS },
 	{ "verify_template", NOTICE_VERIFY },
 };
+
+const char *template_name(enum notice_kind kind)
+{
+	size_t i = 0;
+
+	while (names[i].kind != kind)
+		i++;
+	return names[i].name;
+}
 
 static bool next_line(struct template_reader *r, struct slice *line)
 {
