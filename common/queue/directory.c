@@ -51,10 +51,16 @@ static uint64_t check_of(const struct keyhash *key, const char *data, size_t len
 
 /* --- collecting ----------------------------------------------------------------------------------- */
 
-void directory_start(struct segment *seg)
+void directory_start(struct store *s, struct segment *seg)
 {
 	directory_drop(seg);
 	seg->directory.wanted = true;
+	/* Megabytes that are touched anew for each segment cost more than what is written into them. */
+	pthread_mutex_lock(&s->lock);
+	seg->directory.bytes = s->directory_memory;
+	s->directory_memory = (struct buf){ 0 };
+	pthread_mutex_unlock(&s->lock);
+	buf_reset(&seg->directory.bytes);
 	memset(buf_reserve(&seg->directory.bytes, HEADER_SIZE), 0, HEADER_SIZE);
 	seg->directory.bytes.len = HEADER_SIZE;
 }
@@ -164,6 +170,12 @@ static void write_finish(struct store *s, struct job *job)
 		s->io->close(s->io->arg, d->fd);
 	if (seg == d->segment)
 		seg->directory.ready = d->ok;
+	pthread_mutex_lock(&s->lock);
+	if (s->directory_memory.data == NULL) {
+		s->directory_memory = d->bytes;
+		d->bytes = (struct buf){ 0 };
+	}
+	pthread_mutex_unlock(&s->lock);
 	buf_clear(&d->bytes);
 	free(d);
 }

@@ -256,7 +256,7 @@ struct found_record {
 typedef void scan_seen(void *arg, struct segment *, const struct found_record *);
 
 /* Begins to collect for this use; what was collected is forgotten. */
-void directory_start(struct segment *);
+void directory_start(struct store *, struct segment *);
 void directory_drop(struct segment *);
 /* Adds a record, and tells its place where. Only in the order of offsets. */
 void directory_collect(struct store *, struct segment *, enum record_type, struct place *,
@@ -362,6 +362,7 @@ struct store {
 	bool hurry;			/* something submitted is waited for */
 	bool stopping;
 	uint64_t flushes, batches, set_aside;
+	struct buf directory_memory; /* for the next directory that is collected */
 
 	/* The log thread. */
 	struct segment *current; /* NULL: none can be written */

@@ -316,7 +316,7 @@ void scan_segment(struct store *s, struct segment *seg, uint64_t limit, scan_see
 	uint64_t set_aside = s->set_aside;
 
 	c.unreadable = mem_alloc_array(c.size / BLOCK + 1, sizeof(*c.unreadable));
-	directory_start(seg);
+	directory_start(s, seg);
 	scan_records(&c, seen, arg);
 	/* What is damaged is told at each opening, so that nobody misses it. */
 	if (s->set_aside > set_aside)

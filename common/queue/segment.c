@@ -152,7 +152,7 @@ int segment_begin(struct store *s, struct segment *seg, uint64_t number, uint64_
 	seg->previous = previous;
 	seg->end = SEGMENT_DATA;
 	seg->batch = 1;
-	directory_start(seg);
+	directory_start(s, seg);
 	encode_header(seg, block);
 	for (uint64_t at = 0; at < SEGMENT_DATA; at += BLOCK)
 		if (io_pwrite_all(s, seg->fd, block, sizeof(block), at) == -1 ||

@@ -138,6 +138,7 @@ static void free_store(struct store *s)
 	close_fd(s, s->large_dir);
 	close_fd(s, s->log_dir);
 	buf_clear(&s->out);
+	buf_clear(&s->directory_memory);
 	free(s);
 }
 
