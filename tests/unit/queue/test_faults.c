@@ -25,6 +25,9 @@ static void survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 	    (unsigned long)w->copied);
 	if (w->losses > 0)
 		fail_msg("seed %lu: %s", (unsigned long)seed, w->first_loss);
+	if (w->false_alarms > 0)
+		fail_msg("seed %lu: a torn tail was taken for damage", (unsigned long)seed);
+	assert_int_equal(w->device->untrusted_writes, 0);
 	assert_true(w->kills > 0 && w->twice > 0 && w->copied > 0);
 	assert_true((w->faults > 0) == (fault_odds > 0));
 	world_free(w);
@@ -101,6 +104,12 @@ static int search(const char *seconds)
 		work(w, WITH_FAULTS);
 		if (w->losses > 0) {
 			printf("FAULTS_SEED=%lu: %s\n", (unsigned long)seed, w->first_loss);
+			return 1;
+		}
+		if (w->false_alarms > 0 || w->device->untrusted_writes > 0) {
+			printf("FAULTS_SEED=%lu: %s\n", (unsigned long)seed,
+			    w->false_alarms > 0 ? "a torn tail was taken for damage"
+						: "a file was written after its flush failed");
 			return 1;
 		}
 		world_free(w);
