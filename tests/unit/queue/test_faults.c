@@ -4,13 +4,14 @@
  * lost at any crash point, and disks that lie are found out. Stores that break the protocol must be
  * found out too: test_bad_*.c.
  */
-#include "tests/unit/queue/world.h"
+#include "tests/unit/queue/damage.h"
 
 /* --- the tests -------------------------------------------------------------------------------- */
 
 static struct tally tally, lies;
 
 enum { MOMENTS = 2300, WITH_FAULTS = 1150, FAULT_ODDS = 30, CUTS_AT_ONCE = 24, DISTINCT = 100000 };
+enum { SPOILED_LOGS = 10, SPOILED_TIMES = 20 };
 
 static void survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 {
@@ -45,6 +46,24 @@ static void nothing_promised_is_lost_when_writes_and_flushes_fail_too(void **sta
 	(void)state;
 	for (uint64_t seed = 11; seed <= 14; seed++)
 		survive(seed, FAULT_ODDS, WITH_FAULTS);
+}
+
+static void damage_costs_what_it_hits_and_is_reported(void **state)
+{
+	struct damaged *d = mem_alloc(sizeof(*d));
+
+	(void)state;
+	for (uint64_t seed = 21; seed <= 22; seed++) {
+		d->world = world_new(seed, 0, &tally);
+		work_and_spoil(d, SPOILED_LOGS, SPOILED_TIMES);
+		if (d->world->losses > 0)
+			fail_msg("seed %lu: %s", (unsigned long)seed, d->world->first_loss);
+		world_free(d->world);
+	}
+	print_message("%zu records hit, messages lost %lu times\n", d->hits, d->messages_lost);
+	assert_true(d->hits > 1000 && d->messages_lost > 1000);
+	buf_clear(&d->reports);
+	free(d);
 }
 
 /* After those above. */
@@ -126,6 +145,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_promised_is_lost_whenever_the_power_fails),
 		cmocka_unit_test(nothing_promised_is_lost_when_writes_and_flushes_fail_too),
+		cmocka_unit_test(damage_costs_what_it_hits_and_is_reported),
 		cmocka_unit_test(every_operation_and_record_was_tried),
 		cmocka_unit_test(a_disk_that_does_not_flush_is_found_out),
 		cmocka_unit_test(an_answer_before_the_flush_is_found_out),
