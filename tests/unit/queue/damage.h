@@ -34,7 +34,7 @@ struct damaged {
 	/* Of each living message: any of its records, the one that it lies in. */
 	bool hit[LIVE_MAX], lost[LIVE_MAX];
 	struct place at[LIVE_MAX];
-	struct buf reports;
+	struct buf *reports; /* of the opening at hand */
 	unsigned long messages_lost;
 };
 
@@ -180,8 +180,9 @@ static inline bool is_set_aside(const struct damaged *d, const struct device *di
 
 		if (sscanf(n->name, "log/damaged-%lu-%lu", &number, &offset) == 2 &&
 		    number == place.segment && offset <= place.offset &&
-		    place.offset < offset + disk->file[n->file].size)
-			return strstr(buf_text((struct buf *)&d->reports), n->name) != NULL;
+		    place.offset < offset + disk->file[n->file].size &&
+		    strstr(buf_text(d->reports), n->name) != NULL)
+			return true;
 	}
 	return false;
 }
@@ -204,27 +205,29 @@ static inline void check_hit(struct damaged *d, struct device *disk, size_t i, c
 /* Opens the damaged disk and compares; NULL when it can't be opened, which is a loss. */
 static inline void check_damaged(struct damaged *d, struct device *disk)
 {
+	struct buf reports = { 0 };
 	struct store_options options = {
 		.directory = -1,
 		.io = &disk->io,
 		.segment_size = SEGMENT,
 		.no_threads = true,
 		.report = on_damage_report,
-		.arg = &d->reports,
+		.arg = &reports,
 	};
 	struct world *w = d->world;
 	struct look look[LIVE_MAX] = { 0 };
 	char *why = NULL, id[16];
 	struct store *s;
 
-	buf_reset(&d->reports);
 	s = store_open(&options, NULL, NULL, &why);
 	disk->before = NULL;
 	if (s == NULL) {
 		loss(w, why, 0);
 		free(why);
+		buf_clear(&reports);
 		return;
 	}
+	d->reports = &reports;
 	for (size_t i = 0; i < w->live_count; i++) {
 		snprintf(id, sizeof(id), "M%06u", w->live[i]->number);
 		store_read(s, slice_of(id), true, on_read, &look[i]);
@@ -240,6 +243,7 @@ static inline void check_damaged(struct damaged *d, struct device *disk)
 	}
 	disk->dead = true;
 	store_close(s);
+	buf_clear(&reports);
 }
 
 /* The power fails while the damaged disk is opened. */

@@ -11,7 +11,7 @@
 static struct tally tally, lies;
 
 enum { MOMENTS = 2300, WITH_FAULTS = 1150, FAULT_ODDS = 30, CUTS_AT_ONCE = 24, DISTINCT = 100000 };
-enum { SPOILED_LOGS = 10, SPOILED_TIMES = 20 };
+enum { SPOILED_LOGS = 10, SPOILED_TIMES = 100 };
 
 static void survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 {
@@ -62,7 +62,6 @@ static void damage_costs_what_it_hits_and_is_reported(void **state)
 	}
 	print_message("%zu records hit, messages lost %lu times\n", d->hits, d->messages_lost);
 	assert_true(d->hits > 1000 && d->messages_lost > 1000);
-	buf_clear(&d->reports);
 	free(d);
 }
 
