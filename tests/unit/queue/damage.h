@@ -33,6 +33,8 @@ struct damaged {
 	struct use use[DEV_NAMES];
 	/* Of each living message: any of its records, the one that it lies in. */
 	bool hit[LIVE_MAX], lost[LIVE_MAX];
+	/* A STATUS: the workload takes deliveries back, so that without it all may be delivered. */
+	bool may_be_done[LIVE_MAX];
 	struct place at[LIVE_MAX];
 	struct buf *reports; /* of the opening at hand */
 	unsigned long messages_lost;
@@ -104,7 +106,10 @@ static inline bool note_hits(struct damaged *d, uint64_t number, size_t at, size
 			char id[16];
 
 			snprintf(id, sizeof(id), "M%06u", d->world->live[m]->number);
-			d->hit[m] |= strcmp(id, r->id) == 0;
+			if (strcmp(id, r->id) != 0)
+				continue;
+			d->hit[m] = true;
+			d->may_be_done[m] |= r->type == RECORD_STATUS;
 			d->lost[m] |= r->place.segment == d->at[m].segment &&
 			    r->place.offset == d->at[m].offset;
 		}
@@ -193,12 +198,12 @@ static inline void check_hit(struct damaged *d, struct device *disk, size_t i, c
 
 	if (l->loaded != NULL && !is_content_right(disk, l->loaded, m))
 		loss(d->world, "content is wrong after damage", m->number);
-	if (l->loaded != NULL)
+	if (l->loaded != NULL || (d->may_be_done[i] && !d->lost[i]))
 		return;
 	d->messages_lost++;
 	if (!d->lost[i])
 		loss(d->world, "damage of another record cost a message", m->number);
-	else if (!is_set_aside(d, disk, d->at[i]))
+	else if (!d->may_be_done[i] && !is_set_aside(d, disk, d->at[i]))
 		loss(d->world, "a damaged message was not set aside", m->number);
 }
 
@@ -271,6 +276,7 @@ static inline void spoil_and_check(struct damaged *d)
 
 	memset(d->hit, 0, sizeof(d->hit));
 	memset(d->lost, 0, sizeof(d->lost));
+	memset(d->may_be_done, 0, sizeof(d->may_be_done));
 	d->device = device_kill(w->device);
 	if (roll(w, 4) == 0)
 		told = cut_short_somewhere(d);
