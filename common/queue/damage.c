@@ -29,7 +29,9 @@ static void keep_large(struct store *s, const struct entry *e)
 	if (!e->large || !large_name(name, slice_of(e->id)))
 		return;
 	snprintf(kept, sizeof(kept), "large/damaged-%s", e->id);
-	if (s->io->rename(s->io->arg, s->options.directory, name, kept) == -1)
+	/* Flushed before the message ends: opening would remove it by its old name. */
+	if (s->io->rename(s->io->arg, s->options.directory, name, kept) == -1 ||
+	    s->io->sync_directory(s->io->arg, s->large_dir) == -1)
 		store_report(s, "%s: can't be kept as %s: %s", name, kept, strerror(errno));
 	else
 		store_report(s, "%s: kept as %s: its record is damaged", name, kept);

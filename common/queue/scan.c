@@ -197,20 +197,29 @@ static int copy_bytes(struct store *s, int from, uint64_t offset, int to, uint64
 	return s->io->fdatasync(s->io->arg, to) == -1 ? errno : error;
 }
 
+/* Whole, or not there: what a crash left of such a file is written anew. 0 or errno. */
+static int save_bytes(struct store *s, int from, uint64_t offset, const char *name, uint64_t len)
+{
+	int fd = s->io->open(s->io->arg, s->options.directory, name, O_WRONLY | O_CREAT, 0600);
+	int error;
+
+	if (fd == -1)
+		return errno;
+	error = copy_bytes(s, from, offset, fd, len);
+	s->io->close(s->io->arg, fd);
+	if (error == 0 && s->io->sync_directory(s->io->arg, s->log_dir) == -1)
+		error = errno;
+	return error;
+}
+
 void scan_set_aside(struct store *s, const struct segment *seg, uint64_t offset, uint64_t len,
     const char *why)
 {
 	char name[64];
-	int fd, error = 0;
+	int error;
 
 	snprintf(name, sizeof(name), "log/damaged-%" PRIu64 "-%" PRIu64, seg->number, offset);
-	fd = s->io->open(s->io->arg, s->options.directory, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	if (fd != -1) {
-		error = copy_bytes(s, seg->fd, offset, fd, len);
-		s->io->close(s->io->arg, fd);
-	} else if (errno != EEXIST) {
-		error = errno;
-	}
+	error = save_bytes(s, seg->fd, offset, name, len);
 	pthread_mutex_lock(&s->lock);
 	s->set_aside++;
 	pthread_mutex_unlock(&s->lock);

@@ -97,6 +97,7 @@ struct world {
 	size_t tried_count;
 	unsigned long cuts, kills, moments, twice, losses, copied;
 	char first_loss[300];
+	unsigned long false_alarms; /* damage was seen where there was none */
 };
 
 static void loss(struct world *w, const char *why, unsigned number)

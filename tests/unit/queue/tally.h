@@ -15,7 +15,8 @@ enum { TALLY_KILL = DEV_KEEP_ALL + 1, TALLY_KINDS, TALLY_ROOM = 1 << 20 };
 /* What is written besides records: numbers behind those of the types. */
 enum { TALLY_HEADER = 24, TALLY_DIRECTORY, TALLY_LARGE, TALLY_ZEROS, TALLY_TYPES };
 
-static const char *const tally_ops[] = { "create", "write", "flush", "unlink", "sync directory" };
+static const char *const tally_ops[] = { "create", "write", "flush", "unlink", "rename", "truncate",
+	"sync directory" };
 
 static const char *const tally_others[TALLY_TYPES] = {
 	[TALLY_HEADER] = "segment header",

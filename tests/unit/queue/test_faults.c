@@ -4,13 +4,14 @@
  * lost at any crash point, and disks that lie are found out. Stores that break the protocol must be
  * found out too: test_bad_*.c.
  */
-#include "tests/unit/queue/world.h"
+#include "tests/unit/queue/damage.h"
 
 /* --- the tests -------------------------------------------------------------------------------- */
 
 static struct tally tally, lies;
 
 enum { MOMENTS = 2300, WITH_FAULTS = 1150, FAULT_ODDS = 30, CUTS_AT_ONCE = 24, DISTINCT = 100000 };
+enum { SPOILED_LOGS = 10, SPOILED_TIMES = 100 };
 
 static void survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 {
@@ -25,6 +26,9 @@ static void survive(uint64_t seed, unsigned fault_odds, unsigned long moments)
 	    (unsigned long)w->copied);
 	if (w->losses > 0)
 		fail_msg("seed %lu: %s", (unsigned long)seed, w->first_loss);
+	if (w->false_alarms > 0)
+		fail_msg("seed %lu: a torn tail was taken for damage", (unsigned long)seed);
+	assert_int_equal(w->device->untrusted_writes, 0);
 	assert_true(w->kills > 0 && w->twice > 0 && w->copied > 0);
 	assert_true((w->faults > 0) == (fault_odds > 0));
 	world_free(w);
@@ -42,6 +46,23 @@ static void nothing_promised_is_lost_when_writes_and_flushes_fail_too(void **sta
 	(void)state;
 	for (uint64_t seed = 11; seed <= 14; seed++)
 		survive(seed, FAULT_ODDS, WITH_FAULTS);
+}
+
+static void damage_costs_what_it_hits_and_is_reported(void **state)
+{
+	struct damaged *d = mem_alloc(sizeof(*d));
+
+	(void)state;
+	for (uint64_t seed = 21; seed <= 22; seed++) {
+		d->world = world_new(seed, 0, &tally);
+		work_and_spoil(d, SPOILED_LOGS, SPOILED_TIMES);
+		if (d->world->losses > 0)
+			fail_msg("seed %lu: %s", (unsigned long)seed, d->world->first_loss);
+		world_free(d->world);
+	}
+	print_message("%zu records hit, messages lost %lu times\n", d->hits, d->messages_lost);
+	assert_true(d->hits > 1000 && d->messages_lost > 1000);
+	free(d);
 }
 
 /* After those above. */
@@ -103,6 +124,12 @@ static int search(const char *seconds)
 			printf("FAULTS_SEED=%lu: %s\n", (unsigned long)seed, w->first_loss);
 			return 1;
 		}
+		if (w->false_alarms > 0 || w->device->untrusted_writes > 0) {
+			printf("FAULTS_SEED=%lu: %s\n", (unsigned long)seed,
+			    w->false_alarms > 0 ? "a torn tail was taken for damage"
+						: "a file was written after its flush failed");
+			return 1;
+		}
 		world_free(w);
 		seed++;
 	} while (given == NULL && time(NULL) < end);
@@ -117,6 +144,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_promised_is_lost_whenever_the_power_fails),
 		cmocka_unit_test(nothing_promised_is_lost_when_writes_and_flushes_fail_too),
+		cmocka_unit_test(damage_costs_what_it_hits_and_is_reported),
 		cmocka_unit_test(every_operation_and_record_was_tried),
 		cmocka_unit_test(a_disk_that_does_not_flush_is_found_out),
 		cmocka_unit_test(an_answer_before_the_flush_is_found_out),

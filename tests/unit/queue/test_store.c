@@ -676,6 +676,27 @@ static void a_block_that_cannot_be_read_costs_what_lies_in_it(void **state)
 	assert_int_equal(file_named(b, "log/damaged-1-12288")->size, 4 * BLOCK);
 }
 
+/* A crash amid the saving left its name without the bytes. */
+static void damage_that_was_not_saved_whole_is_saved_again(void **state)
+{
+	struct bench *b = *state;
+	struct dev_file *saved;
+	uint64_t size;
+
+	put(b, "AAAAAA", 1);
+	put(b, "BBBBBB", 1);
+	assert_true(damage(b, "Subject: hi"));
+	crash_and_open(b);
+	saved = file_named(b, "log/damaged-1-8192");
+	assert_non_null(saved);
+	size = saved->size;
+	saved->size = saved->durable_size = 0;
+	crash_and_open(b);
+	saved = file_named(b, "log/damaged-1-8192");
+	assert_int_equal(saved->size, size);
+	assert_memory_equal(saved->now->at, file_named(b, "log/00000001")->now->at + 8192, size);
+}
+
 /* A block that the disk wrote where another belongs. */
 static void a_misplaced_block_costs_what_it_hit(void **state)
 {
@@ -1237,6 +1258,7 @@ int main(void)
 		WITH_STORE(a_large_file_that_can_not_be_flushed_is_refused),
 		WITH_STORE(damage_costs_the_record_it_lies_in),
 		WITH_STORE(a_block_that_cannot_be_read_costs_what_lies_in_it),
+		WITH_STORE(damage_that_was_not_saved_whole_is_saved_again),
 		WITH_STORE(a_misplaced_block_costs_what_it_hit),
 		WITH_STORE(a_damaged_header_costs_nothing),
 		WITH_STORE(a_lost_segment_is_reported),
