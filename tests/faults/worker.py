@@ -212,6 +212,8 @@ class Worker:
                 call = self.chance.choice(list(ERRORS))
                 k = self.chance.randrange(1, {"fork": 8, "accept": 4, "rename": 4, "open": 200}.get(call, 40))
                 done += self.fail(call, self.chance.choice(ERRORS[call]), k)
+                if self.judge.lost or self.judge.wrong:
+                    break
             self.drain()
 
     # --- a full disk --------------------------------------------------------------------------------------
