@@ -52,6 +52,15 @@ static void reply_full(struct intake *in)
 	    (long long)settings.queue_minfree);
 }
 
+static void reply_in_use(struct intake *in)
+{
+	log_warning("%.*s: a message with this queue id is in the queue already; the new "
+		    "one was refused",
+	    (int)in->message->id.len, in->message->id.data);
+	/* pickup, which may have died before it heard 250, knows this code. */
+	reply(in, 450, "4.3.0", "Error: queue id is in use");
+}
+
 static deadline patience(void)
 {
 	return deadline_after(PATIENCE_SECONDS * CLOCK_SECOND);
@@ -118,8 +127,15 @@ static bool take_large(struct intake *in)
 {
 	struct msg_large_file file = { 0 };
 	struct frame *f;
-	int fd = store_large_create(store, in->message->id), rc;
+	struct store_summary living;
+	int fd, rc;
 
+	/* Its file would be in the way, and that is no full disk. */
+	if (store_summary(store, in->message->id, &living)) {
+		reply_in_use(in);
+		return false;
+	}
+	fd = store_large_create(store, in->message->id);
 	if (fd == -1) {
 		reply_full(in);
 		return false;
@@ -230,11 +246,7 @@ static void store_and_answer(struct intake *in)
 	if (error == ENOSPC || error == EDQUOT) {
 		reply_full(in);
 	} else if (error == EEXIST) {
-		log_warning("%.*s: a message with this queue id is in the queue already; the new "
-			    "one was refused",
-		    (int)m->id.len, m->id.data);
-		/* pickup, which may have died before it heard 250, knows this code. */
-		reply(in, 450, "4.3.0", "Error: queue id is in use");
+		reply_in_use(in);
 	} else if (error != 0) {
 		log_error("%.*s: the queue could not be written: %s", (int)m->id.len, m->id.data,
 		    strerror(error));

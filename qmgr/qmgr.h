@@ -26,9 +26,8 @@ struct qmgr_settings {
 	    daemon_timeout;
 	int64_t qmgr_message_active_limit, queue_minfree, queue_segment_size;
 	int64_t default_process_limit;
-	bool queue_allow_network_filesystem, destination_concurrency_feedback_debug;
-	int64_t initial_destination_concurrency, default_process_limit;
-	bool queue_allow_network_filesystem, confirm_delay_cleared;
+	bool queue_allow_network_filesystem, destination_concurrency_feedback_debug,
+	    confirm_delay_cleared;
 };
 extern struct qmgr_settings settings;
 extern struct store *store;

@@ -184,6 +184,7 @@ def main():
 
     def interrupted(number, _):
         run.stop()
+        run.failures.append(("signal", number))
         print(f"\nended by signal {number}")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -193,7 +194,7 @@ def main():
     finally:
         run.stop()
         shutil.rmtree(work, ignore_errors=True)
-    return 1 if run.over and run.jobs.todo else result
+    return result
 
 
 if __name__ == "__main__":

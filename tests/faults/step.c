@@ -131,8 +131,7 @@ static int install_filter(void)
 	struct sock_fprog program = { .len = n, .filter = code };
 
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-			    &program);
+	    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
 }
 
 static void report(int number)
@@ -202,7 +201,8 @@ static void link_of(pid_t pid, const char *what, int fd, char path[PATH_MAX])
 	char link[64];
 	ssize_t len;
 
-	snprintf(link, sizeof(link), fd == -1 ? "/proc/%d/%s" : "/proc/%d/%s/%d", (int)pid, what, fd);
+	snprintf(link, sizeof(link), fd == -1 ? "/proc/%d/%s" : "/proc/%d/%s/%d", (int)pid, what,
+	    fd);
 	len = readlink(link, path, PATH_MAX - 1);
 	path[len > 0 ? len : 0] = '\0';
 }
@@ -252,7 +252,7 @@ static int is_durable(const char *path)
 	size_t len = strlen(root);
 
 	return strncmp(path, root, len) == 0 &&
-	       (strncmp(path + len, "/queue/", 7) == 0 || strncmp(path + len, "/mail/", 6) == 0);
+	    (strncmp(path + len, "/queue/", 7) == 0 || strncmp(path + len, "/mail/", 6) == 0);
 }
 
 /* Whether the order strikes at this call. */
@@ -375,7 +375,8 @@ int main(int argc, char **argv)
 	if (listener == -1)
 		die("pidfd_getfd");
 	for (;;) {
-		struct pollfd p[] = { { listener, POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 }, { reports[0], POLLIN, 0 } };
+		struct pollfd p[] = { { listener, POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 },
+			{ reports[0], POLLIN, 0 } };
 
 		if (poll(p, 3, -1) == -1)
 			die("poll");
@@ -383,7 +384,8 @@ int main(int argc, char **argv)
 			answer_call();
 		if (p[1].revents != 0)
 			take_orders();
-		if (p[2].revents & POLLIN && read(reports[0], &number, sizeof(number)) == sizeof(number))
+		if (p[2].revents & POLLIN &&
+		    read(reports[0], &number, sizeof(number)) == sizeof(number))
 			printf("ready %d\n", number);
 	}
 }

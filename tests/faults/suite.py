@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import smtplib
 import subprocess
@@ -117,8 +118,11 @@ class Suite:
         subprocess.run(["sync", "-f", self.etc], check=True)
 
     def tail(self, lines=30):
+        """Complaints, and the end of the log."""
         log = self.root / "log/maillog"
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+        text = log.read_text(errors="replace").splitlines() if log.exists() else []
+        complaints = [line for line in text[:-lines] if re.search(r": (warning|error|fatal|panic): ", line)]
+        return "\n".join(complaints[-lines:] + text[-lines:])
 
     def start(self, command=None, order=None):
         """Starts it under a new driver, which has its order from the first call on."""

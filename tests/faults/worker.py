@@ -114,10 +114,12 @@ class Worker:
             self.suite.configure(defer_transports="")
         self.suite.start()
         self.suite.await_ready()
-        end = time.monotonic() + PATIENCE
+        # pickup tries a file again after a minute.
+        end = time.monotonic() + 2.5 * PATIENCE
         while self.suite.queue() != [] or self.maildrop():
             if time.monotonic() > end:
-                self.judge.wrong.append("the queue is not empty after a minute: " + json.dumps(self.suite.queue())[:2000])
+                self.judge.wrong.append(f"the queue does not get empty: {json.dumps(self.suite.queue())[:2000]} "
+                                        f"{[f.name for f in self.maildrop()]}")
                 break
             time.sleep(0.05)
         self.judge.look(list, self.out, patience=2)
@@ -153,6 +155,8 @@ class Worker:
                 early = self.by_sendmail or self.chance.random() < 0.4
                 self.kill(self.chance.randrange(1, 90 if early else 60), early)
                 done += 1
+                if self.judge.lost or self.judge.wrong:
+                    break
             self.drain()
 
     # --- single errors ------------------------------------------------------------------------------------
@@ -208,6 +212,8 @@ class Worker:
                 call = self.chance.choice(list(ERRORS))
                 k = self.chance.randrange(1, {"fork": 8, "accept": 4, "rename": 4, "open": 200}.get(call, 40))
                 done += self.fail(call, self.chance.choice(ERRORS[call]), k)
+                if self.judge.lost or self.judge.wrong:
+                    break
             self.drain()
 
     # --- a full disk --------------------------------------------------------------------------------------

@@ -311,11 +311,13 @@ def test_what_is_sent_while_the_suite_is_down_comes_once(make_instance):
     assert len(instance.mbox()) == 5
 
 
-def test_one_whose_end_was_not_heard_is_not_sent_twice(make_instance):
-    """A crash between the 250 of qmgr and the removal of the file: the file is there once more."""
+@pytest.mark.parametrize("size", [1000, 100000])
+def test_one_whose_end_was_not_heard_is_not_sent_twice(make_instance, size):
+    """A crash between the 250 of qmgr and the removal of the file: the file is there once more. In the queue large
+    content is a file of its own."""
     instance = make_instance(default_transport="nowhere")
     instance.start().stop()
-    submit(instance, "someone@elsewhere.example")
+    submit(instance, "someone@elsewhere.example", text="Subject: once\n\n" + "x" * size + "\n")
     [path] = maildrop(instance)
     saved = path.read_bytes()
     instance.start()
@@ -327,6 +329,7 @@ def test_one_whose_end_was_not_heard_is_not_sent_twice(make_instance):
     instance.start()
     wait_until("an empty maildrop", lambda: maildrop(instance) == [])
     instance.wait_log(f"{path.name}: a message with this queue id is in the queue already")
+    assert not any("no new mail is taken" in line for line in instance.lines())
 
 
 def test_bad_files_are_put_aside_and_hold_up_nobody(make_instance):
