@@ -54,6 +54,20 @@ int service_config_directory(void)
 	return -1;
 }
 
+/* Nothing is told to a postmaster: no transcript goes out. */
+struct conf *service_conf(void)
+{
+	return NULL;
+}
+
+void service_session_begin(void)
+{
+}
+
+void service_session_end(void)
+{
+}
+
 const char *service_entry_name(void)
 {
 	return "smtp";
