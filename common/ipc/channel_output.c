@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/io.h"
@@ -30,7 +31,7 @@ static void mark_dirty(struct channel *c)
 }
 
 /* Sends up to the next descriptor, or up to the end behind it. 1 all gone, 0 the socket is full,
- * -1 the peer is gone. */
+ * -1 the channel is of no use any more: both ends' readers hear that, in order. */
 static int send_out(struct channel *c)
 {
 	size_t sent = 0, fds_sent = 0;
@@ -47,6 +48,9 @@ static int send_out(struct channel *c)
 			continue;
 		if (rc == -1) {
 			result = errno == EAGAIN ? 0 : -1;
+			/* The kernel may lack memory while the peer lives: it must not wait for ever. */
+			if (result == -1)
+				shutdown(c->fd, SHUT_RDWR);
 			break;
 		}
 		if (with_fd)
@@ -79,7 +83,7 @@ static void write_on(void *arg)
 static void flush_one(struct channel *c)
 {
 	if (c->writer_runs || send_out(c) != 0)
-		return; /* a peer that is gone is noticed by the reader, in order */
+		return;
 	c->references++;
 	c->writer_runs = true;
 	if (task_start("channel writer", write_on, c) == NULL)

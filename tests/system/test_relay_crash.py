@@ -81,7 +81,7 @@ def relay(make_instance, workspace):
     with Sink(session=RecordingSession) as sink:
         sink.taken = []
         instance = make_instance(relayhost=f"[127.0.0.1]:{sink.port}", mydestination="", minimal_backoff_time="1s",
-                                 maximal_backoff_time="2s", transport_retry_time="1s", service_throttle_time="1s")
+                                 maximal_backoff_time="2s", transport_retry_time="1s", service_throttle_time="1s", notify_classes="")
         instance.start()
         ledger = Ledger(workspace / "ledger")
         yield instance, sink, ledger, Load(ledger)
