@@ -28,7 +28,8 @@ PLAN = {
     "errors": (600, 40, MAIL),
     "full": (20, 10, ["receive", "maildir"]),
 }
-SMOKE = {"kill": (24, 6, MAIL), "cut-ext4": (8, 2, MAIL), "errors": (8, 2, MAIL)}
+# Whose outcome hangs on nothing but the fault: a failed call may cost a service a minute on a busy machine.
+SMOKE = {"kill": (24, 6, MAIL), "cut-ext4": (8, 2, MAIL)}
 
 
 class Jobs:
