@@ -78,7 +78,7 @@ static bool is_charset(struct slice s)
 		char c = s.data[i];
 
 		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
-		    strchr("-_.+:", c) == NULL)
+		    (c == '\0' || strchr("-_.+:", c) == NULL))
 			return false;
 	}
 	return s.len > 0 && s.len <= 60;
