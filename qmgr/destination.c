@@ -190,7 +190,7 @@ static struct share *choose(struct destination *d)
 }
 
 /* How many of so many places lists leave to letters. */
-unsigned destination_letters_places(unsigned places)
+static unsigned letters_places(unsigned places)
 {
 	return places < 2 ? 0 : 1 + places / LETTERS_SHARE;
 }
@@ -209,13 +209,12 @@ static struct share *first_letter(struct destination *d)
 	return NULL;
 }
 
+/* Lists have all places that they may: they wait for one of their own to end here, which gives a turn. */
 static bool lists_are_full(const struct destination *d)
 {
-	const struct transport *t = d->transport;
 	unsigned window = destination_window(d);
 
-	return d->busy_lists >= window - destination_letters_places(window) ||
-	    t->busy_lists >= t->limit - destination_letters_places(t->limit);
+	return d->busy_lists >= window - letters_places(window);
 }
 
 /* The share whose delivery may start now, or NULL. */

@@ -153,7 +153,7 @@ struct transport {
 	char *name;
 	TAILQ_HEAD(, destination) turns;  /* those that may start something */
 	TAILQ_HEAD(, destination) paused; /* by paused_until */
-	unsigned busy, busy_lists, limit; /* deliveries at once */
+	unsigned busy, limit;		  /* deliveries at once */
 	struct policy policy;
 	bool is_deferred;		  /* defer_transports has it: nothing is tried */
 	struct job *alone;		  /* the suspect that is being tried, or NULL */
@@ -271,7 +271,6 @@ struct job *destination_first(const struct destination *);
 struct job *destination_take_first(struct destination *);
 /* How many deliveries it may have at once. */
 unsigned destination_window(const struct destination *);
-unsigned destination_letters_places(unsigned places);
 /* New mail for it is to wait outside of the active queue. */
 bool destination_is_crowded(const struct destination *);
 /* This message does. */

@@ -229,7 +229,6 @@ static void put_off(struct destination *d)
 static void start_job(struct transport *t, struct job *job)
 {
 	t->busy++;
-	t->busy_lists += job->of_list;
 	deliver_start(job);
 }
 
@@ -432,7 +431,6 @@ void schedule_delivery_done(struct job *job, bool down, struct slice dsn, struct
 	struct transport *t = d->transport;
 
 	t->busy--;
-	t->busy_lists -= job->of_list;
 	d->busy--;
 	d->busy_lists -= job->of_list;
 	task_list_wake_all(&idle_waiters);

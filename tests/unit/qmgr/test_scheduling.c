@@ -64,6 +64,25 @@ static void a_letter_finds_a_place_while_a_list_goes_out(void **state)
 	assert_int_equal(schedule_busy(), 0);
 }
 
+/* Lists for several destinations of a transport that is full: each goes on to its end. */
+static void lists_do_not_wait_for_each_other(void **state)
+{
+	(void)state;
+	settings.default_process_limit = 2;
+	for (int i = 0; i < 4; i++) {
+		char nexthop[16];
+
+		snprintf(nexthop, sizeof(nexthop), "%d.example", i);
+		add_list(&mail[i], "narrow", nexthop, 60);
+	}
+	settings.default_process_limit = 100;
+	assert_int_equal(started_count, 2);
+	for (size_t i = 0; i < started_count; i++)
+		end(i, false);
+	assert_int_equal(started_count, 4 * 30);
+	assert_int_equal(schedule_busy(), 0);
+}
+
 /* Ends one delivery after the other, as they started, and tells whose each was: the number of its message. */
 static void play(size_t from, const char *wanted)
 {
@@ -258,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_letter_finds_a_place_while_a_list_goes_out, reset),
+		cmocka_unit_test_setup(lists_do_not_wait_for_each_other, reset),
 		cmocka_unit_test_setup(with_one_place_letters_overtake_by_slots, reset),
 		cmocka_unit_test_setup(a_smaller_list_overtakes_a_larger_one_when_slots_are_earned,
 		    reset),
